@@ -1,0 +1,98 @@
+"""Every exception a user of visionsim may catch.
+
+VisionsimError
+├── RequestError               the request was wrong: nothing was rendered or written (exit code 2)
+│   ├── ConfigError            an option or a configuration file is wrong
+│   ├── SamplingError          the sequences asked for do not fit into the scene's range
+│   ├── SettingsMismatch       the folder holds data that was made with other settings
+│   ├── InputNotFound          a scene, folder or file that was named does not exist
+│   └── OutputNotWritable      the output folder cannot be written
+├── BlenderNotFound            no Blender to work with (exit code 2)
+├── SceneError                 a .blend cannot be opened, or cannot be rendered as asked
+├── WorkerError                a Blender process did not do what it was asked
+│   ├── WorkerCrashed          it died
+│   └── ProtocolError          it said something we do not understand
+├── DataError                  a file does not hold what its kind promises
+│   └── SchemaError            ... a JSON document that its schema refuses
+└── ShapeError                 arrays of the wrong shape
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BlenderNotFound",
+    "ConfigError",
+    "DataError",
+    "InputNotFound",
+    "OutputNotWritable",
+    "ProtocolError",
+    "RequestError",
+    "SamplingError",
+    "SceneError",
+    "SchemaError",
+    "SettingsMismatch",
+    "ShapeError",
+    "VisionsimError",
+    "WorkerCrashed",
+    "WorkerError",
+]
+
+
+class VisionsimError(Exception):
+    """Base of all of them; its text is complete and meant for the user."""
+
+
+class RequestError(VisionsimError, ValueError):
+    """What was asked for cannot be done; nothing was rendered and nothing was written."""
+
+
+class ConfigError(RequestError):
+    """An option or a configuration file is wrong."""
+
+
+class SamplingError(RequestError):
+    """The sequences asked for do not fit into the scene's range."""
+
+
+class SettingsMismatch(RequestError):
+    """The output folder holds data that was made with other settings."""
+
+
+class InputNotFound(RequestError, FileNotFoundError):
+    """A scene, folder or file that was named does not exist."""
+
+
+class OutputNotWritable(RequestError, OSError):
+    """The output folder cannot be written."""
+
+
+class BlenderNotFound(RequestError, FileNotFoundError):
+    """There is no Blender to work with: neither the bpy module of this Python nor an executable."""
+
+
+class SceneError(VisionsimError):
+    """A .blend file cannot be opened, or cannot be rendered as asked."""
+
+
+class WorkerError(VisionsimError, RuntimeError):
+    """A Blender process did not do what it was asked to."""
+
+
+class WorkerCrashed(WorkerError):
+    """A Blender process died."""
+
+
+class ProtocolError(WorkerError):
+    """A Blender process said something that we do not understand."""
+
+
+class DataError(VisionsimError, ValueError):
+    """A file does not hold what its kind promises."""
+
+
+class SchemaError(DataError):
+    """A JSON document does not match its schema."""
+
+
+class ShapeError(VisionsimError, ValueError):
+    """Arrays do not have the shapes they must have."""

@@ -1,0 +1,1 @@
+"""Rendering with Blender processes: plan, jobs, pool, workers."""
