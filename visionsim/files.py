@@ -25,9 +25,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     The content reaches the disk before the name does, so that a machine that loses power leaves either
     the old state or the complete file.
     """
-    partial = path.with_name(
-        f".{path.stem}.{os.getpid()}.partial{path.suffix}"
-    )  # Encoders look at the suffix.
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")  # Encoders look at the suffix.
     try:
         yield partial
         with open(partial, "rb+") as written:
@@ -55,9 +53,7 @@ def checksum(path: Path) -> str:
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
     """Sort key under which `take2` comes before `take10`."""
-    return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.split(r"(\d+)", text)
-    ]
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.split(r"(\d+)", text)]
 
 
 def ensure_writable(folder: Path) -> None:

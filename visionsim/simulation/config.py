@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 from visionsim.errors import ConfigError
 
@@ -29,7 +29,7 @@ GROUND_TRUTHS = ("depths", "normals", "flows", "segmentations")
 class RenderConfig:
     """What to render from each scene, and with what."""
 
-    executable: Optional[str] = None
+    executable: str | None = None
     """Blender to use; by default the bpy module of this Python, else `blender` on PATH."""
     width: int = 512
     """Width of the picture, pixels."""
@@ -55,7 +55,7 @@ class RenderConfig:
     """Also write a colour preview beside each file of ground truth."""
     keyframe_multiplier: float = 1.0
     """Stretch time by this factor: 2 renders twice as many frames of the same motion."""
-    timeout: Optional[float] = None
+    timeout: float | None = None
     """Seconds one frame may take before its worker is replaced; no limit by default."""
     autoexec: bool = False
     """Run the Python scripts inside .blend files; only for files you trust."""
@@ -75,7 +75,7 @@ class RenderConfig:
     """Free the camera of parents, constraints and animation; it stays where it is at the first frame."""
     use_animations: bool = True
     """Let the scene move; otherwise everything but the camera stands still as at the first frame."""
-    use_motion_blur: Optional[bool] = None
+    use_motion_blur: bool | None = None
     """Motion blur in the picture; by default as the scene has it."""
     addons: tuple[str, ...] = ()
     """Blender add-ons to enable before the scene is opened."""
@@ -83,7 +83,7 @@ class RenderConfig:
     """Number of Blender processes."""
     autoscale: bool = False
     """Choose the number of Blender processes from cores and memory; `jobs` is then the upper bound."""
-    max_job_vram: Optional[str] = None
+    max_job_vram: str | None = None
     """Memory one process may need on the device, such as 4GB; only with autoscale."""
     seed: int = 0
     """Seed of the renderer's noise."""

@@ -129,15 +129,11 @@ def scene_names(blends: Sequence[Path]) -> list[str]:
         SamplingError: even so two would write into the same folder.
     """
     stems = [path.stem for path in blends]
-    names = [
-        f"{path.parent.name}-{path.stem}" if stems.count(path.stem) > 1 else path.stem for path in blends
-    ]
+    names = [f"{path.parent.name}-{path.stem}" if stems.count(path.stem) > 1 else path.stem for path in blends]
     for index, name in enumerate(names):
         if name in names[:index]:
             first = blends[names.index(name)]
-            raise SamplingError(
-                f"Two scenes would both be called {name!r}; rename one: {first} and {blends[index]}"
-            )
+            raise SamplingError(f"Two scenes would both be called {name!r}; rename one: {first} and {blends[index]}")
     return names
 
 
@@ -178,9 +174,7 @@ def sample_starts(
         num_frames = total
     largest = total // count
     if largest < 1:
-        raise SamplingError(
-            f"{count} sequences do not fit into {total} frames; at most {total} of one frame each do"
-        )
+        raise SamplingError(f"{count} sequences do not fit into {total} frames; at most {total} of one frame each do")
     if num_frames < 1:
         raise SamplingError(f"--num-frames={num_frames}: must be at least 1; at most {largest} fit")
     if num_frames > largest:
@@ -213,9 +207,7 @@ def bytes_per_frame(config: RenderConfig) -> int:
 
     Bits per pixel measured over the demo scenes with `make bench` (PNG 8 bit, EXR ZIP); other codecs scale.
     """
-    picture = {"PNG": 16.0, "JPEG": 3.0, "OPEN_EXR": 48.0}[config.file_format] * max(
-        1, config.bit_depth / 8 / 2
-    )
+    picture = {"PNG": 16.0, "JPEG": 3.0, "OPEN_EXR": 48.0}[config.file_format] * max(1, config.bit_depth / 8 / 2)
     bits = {"depths": 20.0, "normals": 55.0, "flows": 85.0, "segmentations": 1.0}
     scale = {"NONE": 1.8, "RLE": 1.5}.get(config.exr_codec, 1.0)
     truth = sum(bits[name] for name in config.ground_truths) * scale

@@ -133,8 +133,7 @@ class RunReport:
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON values."""
         rows = [
-            {**dataclasses.asdict(row), "folder": str(row.folder), "complete": row.complete}
-            for row in self.sequences
+            {**dataclasses.asdict(row), "folder": str(row.folder), "complete": row.complete} for row in self.sequences
         ]
         return {
             "root": str(self.root),
