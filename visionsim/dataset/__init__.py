@@ -1,0 +1,1 @@
+"""What a dataset is on disk: its record, its metadata, its files."""

@@ -1,0 +1,57 @@
+"""The kinds of ground truth on disk: their files, their names in transforms.json, what their values mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+__all__ = ["KINDS", "Kind", "frame_path"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of ground truth; its folder is its name."""
+
+    stem: str
+    """Files are called `<stem>_000001.exr`."""
+    key: str
+    """Its path's name in the frames of transforms.json."""
+    unit: str
+    meaning: str
+    """Channels, axes and background, in words."""
+
+
+KINDS = {
+    "depths": Kind(
+        stem="depth",
+        key="depth_file_path",
+        unit="scene units",
+        meaning="channel Z: planar depth, along the optical axis; background +inf",
+    ),
+    "normals": Kind(
+        stem="normal",
+        key="normal_file_path",
+        unit="unit vectors",
+        meaning="channels R G B: normal in the camera's frame (+X right, +Y up, +Z towards the viewer); background 0",
+    ),
+    "segmentations": Kind(
+        stem="segmentation",
+        key="segmentation_file_path",
+        unit="object id",
+        meaning="channel Y: object id, a key of `labels`; background 0",
+    ),
+    "flows": Kind(
+        stem="flow",
+        key="flow_file_path",
+        unit="pixels",
+        meaning="channels R G: where the surface goes at the next frame of the timeline (right, down); "
+        "B A: where it was at the previous one (right, down); background 0",
+    ),
+}
+"""Name of the kind, of its folder and of the RenderConfig field that asks for it -> what it is."""
+
+
+def frame_path(kind: str, frame: int, suffix: str = ".exr") -> PurePosixPath:
+    """Path of a frame's file relative to its sequence; `frames` is the picture."""
+    stem = "frame" if kind == "frames" else KINDS[kind].stem
+    return PurePosixPath(kind) / f"{stem}_{frame:06d}{suffix}"

@@ -1,0 +1,172 @@
+"""transforms.json and info.json: made from a sequence's journal, checked against the schemas beside this file."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import fastjsonschema
+import numpy as np
+
+from visionsim import __version__
+from visionsim.cameras import c2w_from_blender, intrinsics_from_blender
+from visionsim.dataset.journal import FrameRecord, settings_digest
+from visionsim.dataset.kinds import KINDS
+from visionsim.errors import SchemaError
+from visionsim.files import write_json
+
+__all__ = ["info_document", "load_schema", "read_document", "transforms_document", "validate", "write_document"]
+
+DocumentKind = Literal["transforms", "info"]
+
+CAMERA_FIELDS = (
+    "type lens lens_unit sensor_width sensor_height sensor_fit shift_x shift_y clip_start clip_end "
+    "angle angle_x angle_y pixel_aspect_x pixel_aspect_y"
+).split()
+"""What transforms.json says about the Blender camera, in Blender's words: mm, radians, scene units."""
+
+CONVENTIONS = {
+    "world": "as in Blender: right-handed, +Z up; scene units",
+    "camera": "+X right, +Y up, looks along -Z",
+    "transform_matrix": "camera to world, 4x4, row-major, acts on column vectors; rotation orthonormal",
+    "pixels": "pixel i covers [i, i+1), its centre is i + 0.5; x right, y down, origin at the top left corner",
+    "time": "seconds; frame / (authored frames per second * keyframe_multiplier)",
+}
+
+
+def load_schema(kind: DocumentKind) -> dict[str, Any]:
+    """The JSON schema of a document, as shipped."""
+    text = resources.files("visionsim.dataset").joinpath(f"schemas/{kind}.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+@functools.cache
+def _validator(kind: DocumentKind) -> Callable[[Any], Any]:
+    validator: Callable[[Any], Any] = fastjsonschema.compile(load_schema(kind))
+    return validator
+
+
+def validate(kind: DocumentKind, document: Any) -> None:
+    """Raise SchemaError, naming the first value that is wrong, unless the document matches its schema."""
+    try:
+        _validator(kind)(document)
+    except fastjsonschema.JsonSchemaValueException as exc:
+        raise SchemaError(f"Not a valid {kind}.json: {exc.message}") from exc
+
+
+def read_document(kind: DocumentKind, path: Path) -> dict[str, Any]:
+    """Read and check a document.
+
+    Raises:
+        SchemaError: it is not JSON, or does not match its schema.
+    """
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        validate(kind, document)
+    except ValueError as exc:
+        raise SchemaError(f"{exc}. File: {path}") from exc
+    return document
+
+
+def write_document(kind: DocumentKind, path: Path, document: dict[str, Any]) -> None:
+    """Check and write a document, whole or not at all."""
+    validate(kind, document)
+    write_json(path, document)
+
+
+def camera_values(record: FrameRecord) -> dict[str, Any]:
+    """The camera of one frame in the fields of transforms.json, but for its pose."""
+    camera = record.camera
+    intrinsics = intrinsics_from_blender(camera)
+    return {
+        "fl_x": intrinsics.fx,
+        "fl_y": intrinsics.fy,
+        "cx": intrinsics.cx,
+        "cy": intrinsics.cy,
+        "w": intrinsics.width,
+        "h": intrinsics.height,
+        "c": record.channels,
+        "camera_angle_x": 2.0 * math.atan(intrinsics.width / (2.0 * intrinsics.fx)),
+        **{name: camera[name] for name in CAMERA_FIELDS},
+        "intrinsics": intrinsics.K.tolist(),
+    }
+
+
+def transforms_document(
+    records: Sequence[FrameRecord],
+    *,
+    settings: dict[str, Any],
+    fps: float,
+    frame_step: int,
+    labels: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
+    """transforms.json of a sequence.
+
+    Camera values that are the same in all frames stand at the top, those that change stand in each frame.
+
+    Args:
+        records: finished frames, in order; at least one.
+        settings: the sequence's settings, as in its journal.
+        fps: frames per second of the stretched timeline.
+        frame_step: timeline frames from one record to the next.
+        labels: object id (as text) -> name and class.
+    """
+    cameras = [camera_values(record) for record in records]
+    constant = {name for name, value in cameras[0].items() if all(camera[name] == value for camera in cameras)}
+    kinds = [kind for kind in KINDS if all(kind in record.files for record in records)]
+    frames = []
+    for record, camera in zip(records, cameras, strict=True):
+        frames.append(
+            {
+                "file_path": record.files["frames"].path,
+                **{KINDS[kind].key: record.files[kind].path for kind in kinds},
+                "frame": record.frame,
+                "time": record.frame / fps,
+                "transform_matrix": c2w_from_blender(record.camera["matrix_world"]).tolist(),
+                **{name: value for name, value in camera.items() if name not in constant},
+            }
+        )
+    conventions: dict[str, Any] = dict(CONVENTIONS)
+    conventions.update({KINDS[kind].stem: f"{KINDS[kind].meaning}; {KINDS[kind].unit}" for kind in kinds})
+    document = {
+        "camera_model": "OPENCV",
+        **{name: value for name, value in cameras[0].items() if name in constant},
+        "fps": fps / frame_step,
+        "keyframe_multiplier": settings["keyframe_multiplier"],
+        "conventions": conventions,
+        "generator": {
+            "visionsim": __version__,
+            "blender": settings["blender"],
+            "device": settings["device"],
+            "seed": settings["seed"],
+            "settings_digest": settings_digest(settings),
+            "settings": settings,
+        },
+        "frames": frames,
+    }
+    if "segmentations" in kinds:
+        document["labels"] = labels
+    return document
+
+
+def info_document(records: Sequence[FrameRecord], *, fps: float, frame_step: int) -> dict[str, Any]:
+    """info.json of a sequence: how far and how fast the camera moved, in scene units and seconds."""
+    positions = np.array([c2w_from_blender(record.camera["matrix_world"])[:3, 3] for record in records])
+    distance = float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
+    rate = fps / frame_step
+    elapsed = (len(records) - 1) / rate
+    return {
+        "frame_rate": rate,
+        "distance_traveled": distance,
+        "average_velocity": distance / elapsed if elapsed else 0.0,
+        "elapsed_time": elapsed,
+        "num_frames": len(records),
+        "start_frame": records[0].frame,
+        "stop_frame": records[-1].frame + 1,
+    }

@@ -1,0 +1,74 @@
+"""Pictures as Blender encoded them, without what Blender wrote about itself.
+
+Blender stamps the date, render times and the .blend's path into each file. A dataset holds none of that: the same
+frame gives the same bytes. The pixels are copied as they are, never decoded and encoded again.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from visionsim.errors import DataError
+from visionsim.io.exr import read_exr, write_exr
+
+__all__ = ["SUFFIXES", "clean_picture"]
+
+SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "OPEN_EXR": ".exr"}
+"""File format (Blender's name) -> suffix."""
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_TEXT = frozenset([b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf"])
+"""Chunks that say when, where and how long; all others describe pixels and colours."""
+
+
+def clean_picture(source: Path, target: Path, file_format: str, exr_codec: str = "ZIP") -> int:
+    """Copy a picture without its notes; returns its number of channels.
+
+    Raises:
+        DataError: `source` is not a complete file of that format.
+    """
+    if file_format == "OPEN_EXR":
+        return _clean_exr(source, target, exr_codec)
+    data = source.read_bytes()
+    cleaned, channels = _clean_png(data, source) if file_format == "PNG" else _clean_jpeg(data, source)
+    target.write_bytes(cleaned)
+    return channels
+
+
+def _clean_png(data: bytes, source: Path) -> tuple[bytes, int]:
+    if not data.startswith(PNG_SIGNATURE):
+        raise DataError(f"Not a PNG file: {source}")
+    parts, position, kind = [PNG_SIGNATURE], len(PNG_SIGNATURE), b""
+    while kind != b"IEND":
+        if position + 12 > len(data):
+            raise DataError(f"Truncated PNG file: {source}")
+        length, kind = struct.unpack_from(">I4s", data, position)
+        if kind not in PNG_TEXT:
+            parts.append(data[position : position + 12 + length])
+        position += 12 + length
+    colour_type = data[25]
+    return b"".join(parts), {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}[colour_type]
+
+
+def _clean_jpeg(data: bytes, source: Path) -> tuple[bytes, int]:
+    """Drop comments and application segments other than JFIF's (APP0) and the colour profile's (APP2)."""
+    if not data.startswith(b"\xff\xd8"):
+        raise DataError(f"Not a JPEG file: {source}")
+    parts, position, channels = [data[:2]], 2, 3
+    while position + 4 <= len(data):
+        marker, length = struct.unpack_from(">HH", data, position)
+        if marker == 0xFFDA:  # The pixels; nothing but them follows.
+            return b"".join([*parts, data[position:]]), channels
+        if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):
+            channels = data[position + 9]
+        if marker != 0xFFFE and (not 0xFFE1 <= marker <= 0xFFEF or marker == 0xFFE2):
+            parts.append(data[position : position + 2 + length])
+        position += 2 + length
+    raise DataError(f"Truncated JPEG file: {source}")
+
+
+def _clean_exr(source: Path, target: Path, codec: str) -> int:
+    channels = read_exr(source)
+    write_exr(target, channels, codec)
+    return len(channels)

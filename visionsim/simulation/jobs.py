@@ -1,0 +1,424 @@
+"""Who renders what next: events in, actions out. Plain data; no process, file or clock.
+
+A job is a run of frames of one sequence. A worker that runs out of work takes a waiting job, of the scene it has
+open if there is one; when none waits, it takes over half of what the busiest worker has left. So no worker idles
+while frames remain, and scenes are opened as rarely as possible.
+
+A worker is sent two frames ahead, and only while the writers keep up. The frame that a dying worker had in hand is
+blamed: it is tried again on another, and given up after `max_attempts`. Everything else it had is simply requeued.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import groupby
+
+from visionsim.simulation.protocol import ErrorKind
+
+__all__ = [
+    "Action",
+    "Answered",
+    "Event",
+    "Fail",
+    "Finish",
+    "FrameTask",
+    "Interrupted",
+    "Job",
+    "JobQueue",
+    "OpenTask",
+    "Refused",
+    "Send",
+    "StartWorker",
+    "Task",
+    "WorkerDied",
+    "WorkerReady",
+    "WriteFailed",
+    "Written",
+]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Frames of one sequence; without frames, only open the scene."""
+
+    scene: str
+    sequence: str = ""
+    frames: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """Open a scene."""
+
+    scene: str
+
+
+@dataclass(frozen=True)
+class FrameTask:
+    """Render a frame; the worker has the scene open."""
+
+    scene: str
+    sequence: str
+    frame: int
+
+
+Task = OpenTask | FrameTask
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    """A started worker said hello."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class WorkerDied:
+    """A worker's process ended without being asked to."""
+
+    worker: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A worker carried out the oldest task it had; a frame goes on to the writers."""
+
+    worker: int
+    task: Task
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A worker could not carry out the oldest task it had, and lives on."""
+
+    worker: int
+    task: Task
+    kind: ErrorKind
+    message: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """All files of a frame are in place."""
+
+    task: FrameTask
+
+
+@dataclass(frozen=True)
+class WriteFailed:
+    """A frame was rendered but not written."""
+
+    task: FrameTask
+    message: str
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The user wants to stop: finish what is in hand, begin nothing new."""
+
+
+Event = WorkerReady | WorkerDied | Answered | Refused | Written | WriteFailed | Interrupted
+
+
+@dataclass(frozen=True)
+class StartWorker:
+    """Start a worker process under this number."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class Send:
+    """Ask a worker to carry out a task."""
+
+    worker: int
+    task: Task
+
+
+@dataclass(frozen=True)
+class Finish:
+    """A task is done for good."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
+class Fail:
+    """A task is given up; an OpenTask stands for its whole scene."""
+
+    task: Task
+    kind: ErrorKind
+    message: str
+
+
+Action = StartWorker | Send | Finish | Fail
+
+
+class Status(Enum):
+    """Life of a worker, as the queue sees it."""
+
+    NEW = "started, has not said hello"
+    READY = "has nothing to do"
+    BUSY = "has tasks"
+
+
+@dataclass
+class Worker:
+    """What the queue knows of a worker."""
+
+    status: Status = Status.NEW
+    scene: str | None = None
+    """The scene it has open."""
+    sent: deque[Task] = field(default_factory=deque)
+    """What it was asked for and has not answered, oldest first."""
+    left: deque[FrameTask] = field(default_factory=deque)
+    """The rest of its job."""
+
+
+SENT_AHEAD = 2
+"""Tasks a worker holds at most: the one in hand, and the next so that it need not wait for us."""
+
+UNWRITTEN_PER_WORKER = 3
+"""Rendered frames that may wait for the writers before workers are held back."""
+
+START_FAILURES = 3
+"""Workers that may die one after the other before saying hello, until we stop trying."""
+
+WRITE_FAILURES = 3
+"""Frames that may fail to be written one after the other, until we stop trying."""
+
+
+@dataclass
+class JobQueue:
+    """All work, and who has it. Feed it events with `handle`, and do what it returns."""
+
+    max_workers: int
+    max_attempts: int = 3
+    waiting: deque[Job] = field(default_factory=deque)
+    workers: dict[int, Worker] = field(default_factory=dict)
+    unwritten: int = 0
+    attempts: Counter[Task] = field(default_factory=Counter)
+    failed_scenes: set[str] = field(default_factory=set)
+    start_failures: int = 0
+    write_failures: int = 0
+    started: int = 0
+    """Workers started so far; also the number of the next."""
+    stopping: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Nothing waits, nothing is in hand, nothing is unwritten."""
+        return not (self.waiting or self.unwritten or any(w.sent or w.left for w in self.workers.values()))
+
+    def start(self, count: int) -> list[Action]:
+        """Start up to `count` workers before there is work for them."""
+        return self._start(min(count, self.max_workers) - len(self.workers))
+
+    def add(self, jobs: Iterable[Job]) -> list[Action]:
+        """Take on more work; nothing once the user wants to stop."""
+        if not self.stopping:
+            self.waiting.extend(jobs)
+        return self._proceed()
+
+    def handle(self, event: Event) -> list[Action]:
+        """What follows from an event."""
+        match event:
+            case WorkerReady(number):
+                self.start_failures = 0
+                self.workers[number].status = Status.READY
+                return self._proceed()
+            case WorkerDied(number, reason):
+                return self._worker_died(self.workers.pop(number), reason)
+            case Answered(number, task):
+                return self._answered(self.workers[number], task)
+            case Refused(number, task, kind, message):
+                return self._refused(self.workers[number], task, kind, message)
+            case Written(task):
+                self.unwritten -= 1
+                self.write_failures = 0
+                return [Finish(task), *self._proceed()]
+            case WriteFailed(task, message):
+                self.unwritten -= 1
+                self.write_failures += 1
+                actions: list[Action] = [Fail(task, "frame", message)]
+                if self.write_failures >= WRITE_FAILURES:
+                    actions += self._give_up(message)
+                return actions + self._proceed()
+            case Interrupted():
+                self.stopping = True
+                self.waiting.clear()
+                for worker in self.workers.values():
+                    worker.left.clear()
+                return []
+
+    def _answered(self, worker: Worker, task: Task) -> list[Action]:
+        assert worker.sent.popleft() == task
+        if isinstance(task, OpenTask):
+            worker.scene = task.scene
+            return [Finish(task), *self._proceed()]
+        self.unwritten += 1
+        return self._proceed()
+
+    def _refused(self, worker: Worker, task: Task, kind: ErrorKind, message: str) -> list[Action]:
+        assert worker.sent.popleft() == task
+        if isinstance(task, OpenTask):
+            worker.scene = None  # What is open now, if anything, is not what we asked for.
+            # The file is to blame; anything else may be the machine's mood (memory, a file system that stalls).
+            again = kind == "frame" and self._may_retry(task)
+            if not again:
+                return [*self._fail_scene(task, kind, message), *self._proceed()]
+            self._requeue([*worker.left])
+            worker.left.clear()
+            if not any(job.scene == task.scene for job in self.waiting):
+                self.waiting.appendleft(Job(task.scene))
+            return self._proceed()
+        if kind == "frame" and self._may_retry(task):
+            self._requeue([task])
+            return self._proceed()
+        return [Fail(task, kind, message), *self._proceed()]
+
+    def _worker_died(self, worker: Worker, reason: str) -> list[Action]:
+        actions: list[Action] = []
+        if worker.status is Status.NEW:
+            self.start_failures += 1
+        blamed = worker.sent.popleft() if worker.sent else None
+        tasks: list[FrameTask] = [t for t in (*worker.sent, *worker.left) if isinstance(t, FrameTask)]
+        if blamed is not None and not self._may_retry(blamed):
+            message = f"Blender {reason} ({self.max_attempts} attempts)"
+            if isinstance(blamed, OpenTask):
+                self._requeue(tasks)
+                return [*actions, *self._fail_scene(blamed, "scene", message), *self._proceed()]
+            actions.append(Fail(blamed, "frame", message))
+        elif isinstance(blamed, FrameTask):
+            tasks.insert(0, blamed)
+        elif isinstance(blamed, OpenTask) and not tasks:
+            self.waiting.appendleft(Job(blamed.scene))
+        self._requeue(tasks)
+        if self._cannot_start and all(w.status is Status.NEW for w in self.workers.values()):
+            actions += self._give_up(f"no Blender process can be started: the last one {reason}")
+        return actions + self._proceed()
+
+    @property
+    def _cannot_start(self) -> bool:
+        return self.start_failures >= START_FAILURES
+
+    def _may_retry(self, task: Task) -> bool:
+        self.attempts[task] += 1
+        return self.attempts[task] < self.max_attempts
+
+    def _requeue(self, tasks: list[FrameTask]) -> None:
+        """Put frames back where they are taken next, unless we are stopping or their scene has failed."""
+        kept = [] if self.stopping else [task for task in tasks if task.scene not in self.failed_scenes]
+        runs = [(key, list(run)) for key, run in groupby(kept, key=lambda task: (task.scene, task.sequence))]
+        self.waiting.extendleft(
+            Job(scene, sequence, tuple(task.frame for task in run)) for (scene, sequence), run in reversed(runs)
+        )
+
+    def _fail_scene(self, task: OpenTask, kind: ErrorKind, message: str) -> list[Action]:
+        self.failed_scenes.add(task.scene)
+        self.waiting = deque(job for job in self.waiting if job.scene != task.scene)
+        for worker in self.workers.values():
+            worker.left = deque(other for other in worker.left if other.scene != task.scene)
+        return [Fail(task, kind, message)]
+
+    def _give_up(self, reason: str) -> list[Action]:
+        """Fail all that has not begun."""
+        scenes = {job.scene for job in self.waiting if not job.frames}
+        frames = [FrameTask(job.scene, job.sequence, frame) for job in self.waiting for frame in job.frames]
+        frames += [task for worker in self.workers.values() for task in worker.left]
+        self.waiting.clear()
+        for worker in self.workers.values():
+            worker.left.clear()
+        return [
+            *(Fail(OpenTask(scene), "frame", reason) for scene in sorted(scenes)),
+            *(Fail(task, "frame", reason) for task in frames),
+        ]
+
+    def _proceed(self) -> list[Action]:
+        """Hand out work, and start workers for what is left over."""
+        actions: list[Action] = []
+        for depth in range(1, SENT_AHEAD + 1):
+            for number, worker in self.workers.items():
+                # Nothing is sent ahead that another worker could begin at once.
+                if worker.status is not Status.NEW and (depth == 1 or self._unsent() >= len(self.workers)):
+                    actions += self._feed(number, worker, depth)
+        for worker in self.workers.values():
+            if worker.status is not Status.NEW:
+                worker.status = Status.BUSY if worker.sent else Status.READY
+        if not self._cannot_start:
+            idle = sum(worker.status is not Status.BUSY for worker in self.workers.values())
+            actions += self._start(min(self.max_workers - len(self.workers), self._shares() - idle))
+        return actions
+
+    def _start(self, count: int) -> list[Action]:
+        actions: list[Action] = []
+        for _ in range(count):
+            self.workers[self.started] = Worker()
+            actions.append(StartWorker(self.started))
+            self.started += 1
+        return actions
+
+    def _unsent(self) -> int:
+        """Frames that no worker was asked for yet."""
+        return sum(len(job.frames) for job in self.waiting) + sum(len(w.left) for w in self.workers.values())
+
+    def _shares(self) -> int:
+        """How many more workers could have something to do."""
+        split = sum(len(worker.left) // 2 for worker in self.workers.values())
+        return split + sum(max(1, len(job.frames)) for job in self.waiting)
+
+    def _feed(self, number: int, worker: Worker, depth: int) -> list[Action]:
+        """Send tasks until the worker holds `depth` of them."""
+        actions: list[Action] = []
+        while len(worker.sent) < depth:
+            if worker.sent and isinstance(worker.sent[0], OpenTask):
+                break  # Whether frames can follow depends on its answer.
+            if self.unwritten >= UNWRITTEN_PER_WORKER * self.max_workers:
+                break
+            if not worker.left and not self._take_job(worker):
+                break
+            task: Task = OpenTask(worker.left[0].scene) if worker.left else OpenTask(self.waiting.popleft().scene)
+            if worker.left and worker.left[0].scene == worker.scene:
+                task = worker.left.popleft()
+            elif worker.sent:
+                break  # It still has frames of the scene it would have to close.
+            worker.sent.append(task)
+            actions.append(Send(number, task))
+        return actions
+
+    def _take_job(self, worker: Worker) -> bool:
+        """Give a worker a job, or half of another's; True if there is something to do now.
+
+        A job without frames stays at the head of `waiting` for the caller to take.
+        """
+        if self.waiting:
+            elsewhere = {other.scene for other in self.workers.values() if other is not worker}
+            ranked = sorted(
+                range(len(self.waiting)),
+                key=lambda i: (self.waiting[i].scene != worker.scene, self.waiting[i].scene in elsewhere),
+            )
+            job = self.waiting[ranked[0]]
+            if not job.frames:
+                if worker.sent:
+                    return False
+                self.waiting.remove(job)
+                self.waiting.appendleft(job)
+                return True
+            self.waiting.remove(job)
+            worker.left.extend(FrameTask(job.scene, job.sequence, frame) for frame in job.frames)
+            return True
+        if worker.sent:
+            return False
+        richest = max(self.workers.values(), key=lambda other: len(other.left))
+        # One frame is worth taking only from a scene that is open here.
+        fewest = 1 if richest.left and richest.left[0].scene == worker.scene else 2
+        if len(richest.left) < fewest:
+            return False
+        kept = len(richest.left) // 2
+        worker.left.extend(list(richest.left)[kept:])
+        richest.left = deque(list(richest.left)[:kept])
+        return True

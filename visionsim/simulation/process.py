@@ -1,0 +1,209 @@
+"""Start, hear, watch and stop one Blender process."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+
+import visionsim
+from visionsim.errors import BlenderNotFound, ProtocolError
+from visionsim.simulation.protocol import Message, Request, decode, encode
+
+__all__ = ["State", "WorkerProcess", "blender_command"]
+
+WORKER_MAIN = Path(__file__).parent / "worker" / "__main__.py"
+
+Hear = Callable[[Message | None], None]
+"""Called from the process's reader thread: with each message, and once with None when the process has ended."""
+
+
+class State(Enum):
+    """Life of a worker process."""
+
+    NEW = "new"
+    RUNNING = "running"
+    CLOSED = "closed"
+
+
+def blender_command(executable: str | None) -> list[str]:
+    """The command line, without the scratch folder, that runs a worker.
+
+    Args:
+        executable: a `blender`, a Python that has bpy, or a command with arguments; None for the bpy module of this
+            Python, else `blender` on PATH.
+    Raises:
+        BlenderNotFound: it does not exist, or there is none; the message says what was tried.
+    """
+    if executable is None:
+        if importlib.util.find_spec("bpy") is not None:
+            return [sys.executable, "-P", "-m", "visionsim.simulation.worker"]
+        found = shutil.which("blender")
+        if found is None:
+            version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            raise BlenderNotFound(
+                f"No Blender found: Python {version} has no bpy module and there is no `blender` on PATH. Install "
+                "visionsim with Python 3.13 or 3.11, which bring bpy, or name one with --render-config.executable"
+            )
+        command = [found]
+    elif shutil.which(executable):
+        command = [executable]
+    else:
+        command = shlex.split(executable)
+        if not command or not shutil.which(command[0]):
+            raise BlenderNotFound(f"--render-config.executable: there is no such program: {executable}")
+    if Path(command[0]).name.startswith("python"):
+        return [*command, "-P", "-m", "visionsim.simulation.worker"]
+    options = ["--background", "--factory-startup", "-noaudio", "--python-exit-code", "3", "--python"]
+    return [*command, *options, str(WORKER_MAIN), "--"]
+
+
+def worker_environment(command: list[str]) -> dict[str, str]:
+    """Let a Python find this installation of visionsim; a Blender finds it by itself (see `worker.__main__`)."""
+    environment = dict(os.environ)
+    if "visionsim.simulation.worker" in command:
+        package_root = str(Path(visionsim.__file__).parents[1])
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, environment.get("PYTHONPATH")]))
+    return environment
+
+
+class WorkerProcess:
+    """One Blender process: a context manager whose end is the process's end.
+
+    Blender's own output is kept: its last lines in `log_tail`, all of it in the file given to `log_to`.
+    """
+
+    def __init__(self, command: list[str], scratch: Path, hear: Hear) -> None:
+        self.state = State.NEW
+        self.scratch = scratch
+        self.log_tail: deque[str] = deque(maxlen=40)
+        self._command = [*command, str(scratch)]
+        self._hear = hear
+        self._log_lock = threading.Lock()
+        self._log_path: Path | None = None
+        self._unlogged: deque[bytes] = deque(maxlen=10_000)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> WorkerProcess:
+        assert self.state is State.NEW, self.state
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=worker_environment(self._command),
+            start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle, and killing reaches children.
+        )
+        self.state = State.RUNNING
+        self._threads = [
+            threading.Thread(target=self._read_log, name="worker-log", daemon=True),
+            threading.Thread(target=self._read_messages, name="worker-messages", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def send(self, request: Request) -> None:
+        """Ask for something; if the process is gone, its end is heard soon anyway."""
+        assert self._process is not None and self._process.stdin is not None and self.state is State.RUNNING
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(encode(request))
+            self._process.stdin.flush()
+
+    def kill(self) -> None:
+        """End the process and its children at once; its end is heard as of any other death."""
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self, patience: float = 2.0) -> None:
+        """Ask the process to leave by closing its stdin, wait, terminate, wait, kill. Returns when it is gone."""
+        if self.state is not State.RUNNING or self._process is None:
+            return
+        self.state = State.CLOSED
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        deadline = time.monotonic() + patience
+        for send_signal in (None, signal.SIGTERM, signal.SIGKILL):
+            if send_signal is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, send_signal)
+            try:
+                self._process.wait(max(0.05, deadline - time.monotonic()))
+                break
+            except subprocess.TimeoutExpired:
+                deadline = time.monotonic() + patience
+        self._process.wait()
+        for thread in self._threads:
+            thread.join(patience)
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def exit_text(self) -> str:
+        """How the process ended, in words."""
+        code = self._process.wait() if self._process is not None else None
+        if code is not None and code < 0:
+            names = {s.value: s.name for s in signal.Signals}
+            return f"was killed by {names.get(-code, f'signal {-code}')}"
+        return f"exited with code {code}"
+
+    def log_to(self, path: Path) -> None:
+        """Append everything Blender said, and will say, to a file."""
+        with self._log_lock:
+            self._log_path = path
+            with open(path, "ab") as log:
+                log.writelines(self._unlogged)
+            self._unlogged.clear()
+
+    def _log(self, line: bytes) -> None:
+        with self._log_lock:
+            self.log_tail.append(line.decode(errors="replace").rstrip())
+            if self._log_path is None:
+                self._unlogged.append(line)
+                return
+            with open(self._log_path, "ab") as log:
+                log.write(line)
+
+    def _read_log(self) -> None:
+        assert self._process is not None and self._process.stderr is not None
+        for line in self._process.stderr:
+            self._log(line)
+
+    def _read_messages(self) -> None:
+        assert self._process is not None and self._process.stdout is not None
+        try:
+            for line in self._process.stdout:
+                message = decode(line)
+                if message is None:
+                    self._log(line)
+                else:
+                    self._hear(message)
+        except ProtocolError as exc:
+            self._log(f"{exc}\n".encode())
+            self.kill()
+        self._process.wait()
+        self._threads[0].join(2.0)  # The last lines before a crash say why.
+        self._hear(None)

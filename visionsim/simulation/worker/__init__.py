@@ -1,0 +1,1 @@
+"""Runs inside Blender: standard library, numpy and bpy only."""

@@ -1,0 +1,36 @@
+"""The camera as Cycles sees it, as plain values; `visionsim.cameras` knows what they mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def describe(scene_eval: Any) -> dict[str, Any]:
+    """The evaluated camera of one frame: pose, lens and pixels, in Blender's names and units.
+
+    `matrix_world` is camera-to-world with the object's scale still in it; lens and sensor are millimetres,
+    angles radians, shift in units of the fitted side.
+    """
+    obj = scene_eval.camera
+    data, render = obj.data, scene_eval.render
+    return {
+        "name": obj.name,
+        "matrix_world": [list(row) for row in obj.matrix_world],
+        "type": data.type,
+        "lens": data.lens,
+        "lens_unit": data.lens_unit,
+        "sensor_width": data.sensor_width,
+        "sensor_height": data.sensor_height,
+        "sensor_fit": data.sensor_fit,
+        "shift_x": data.shift_x,
+        "shift_y": data.shift_y,
+        "clip_start": data.clip_start,
+        "clip_end": data.clip_end,
+        "angle": data.angle,
+        "angle_x": data.angle_x,
+        "angle_y": data.angle_y,
+        "width": render.resolution_x * render.resolution_percentage // 100,
+        "height": render.resolution_y * render.resolution_percentage // 100,
+        "pixel_aspect_x": render.pixel_aspect_x,
+        "pixel_aspect_y": render.pixel_aspect_y,
+    }

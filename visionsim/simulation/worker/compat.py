@@ -1,0 +1,55 @@
+"""Differences between Blender versions, from 3.4 to 5.2; no other file looks at the version.
+
+Facts were measured with the bpy wheels 4.2.23, 4.5.15, 5.0.1 and 5.2.3 and Debian's Blender 3.4.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+
+VERSION: tuple[int, int, int] = tuple(bpy.app.version)
+
+
+def version_text() -> str:
+    """Version and build, such as `5.2.3 LTS e13b728c6880`; two builds of one version may differ in bits."""
+    return f"{bpy.app.version_string} {bpy.app.build_hash.decode()}".strip()
+
+
+def passes_leave_in_memory() -> bool:
+    """Whether a render engine's passes can be read from Python while it runs.
+
+    Before 4.2 a pass's `rect` cannot be copied flat (3.4: `foreach_get` refuses it); a multilayer file does it.
+    """
+    return VERSION >= (4, 2, 0)
+
+
+def still_image(image_settings: Any, file_format: str) -> None:
+    """Select a single-image file format; 5.0 put a media type before it."""
+    if hasattr(image_settings, "media_type"):
+        image_settings.media_type = "MULTI_LAYER_IMAGE" if file_format == "OPEN_EXR_MULTILAYER" else "IMAGE"
+    image_settings.file_format = file_format
+
+
+def fcurves(animation_data: Any) -> Iterator[Any]:
+    """All F-curves of an ID's action; actions have had layers and slots since 4.4, and nothing else since 5.0."""
+    action = animation_data.action
+    if action is None:
+        return
+    if hasattr(action, "fcurves"):
+        yield from action.fcurves
+        return
+    for layer in action.layers:
+        for strip in layer.strips:
+            for bag in strip.channelbags:
+                if bag.slot == animation_data.action_slot:
+                    yield from bag.fcurves
+
+
+def compositor_tree(scene: Any) -> Any | None:
+    """The compositor's node tree, if the scene has one in use; it moved in 5.0."""
+    if hasattr(scene, "compositing_node_group"):
+        return scene.compositing_node_group
+    return scene.node_tree if scene.use_nodes else None

@@ -1,0 +1,193 @@
+"""Open a .blend and set it up: resolution, files, sampling, device, time, ids."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import Any
+
+import bpy
+
+from visionsim.simulation.config import time_stretch
+from visionsim.simulation.passes import PASSES
+from visionsim.simulation.worker import animation, compat
+from visionsim.simulation.worker.fault import WorkerFault
+
+RENDERABLE = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "HAIR", "POINTCLOUD", "VOLUME"}
+"""Types of objects that can show in a picture and get an id."""
+
+MAX_OBJECT_ID = 32767
+"""Upper bound of Blender's `Object.pass_index`."""
+
+DEVICE_ORDER = ("optix", "cuda", "hip", "oneapi", "metal")
+"""Kinds of devices that `auto` tries, best first."""
+
+
+def open_scene(blend: str, *, autoexec: bool, addons: list[str]) -> Any:
+    """Load the file and return its scene.
+
+    Raises:
+        WorkerFault: Blender cannot open it, or it has no scene that can be rendered.
+    """
+    enable_addons(addons)
+    # A file that fails to load leaves the one before it in place, and that would render happily.
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    try:
+        bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False, use_scripts=autoexec)
+    except RuntimeError as exc:
+        reason = str(exc).replace("Error: ", "").strip().splitlines()
+        text = reason[0].rstrip(".") if reason else "unknown reason"
+        raise WorkerFault("scene", f"Blender {bpy.app.version_string} cannot open the file: {text}") from exc
+    if not bpy.data.filepath or not os.path.samefile(bpy.data.filepath, blend):
+        raise WorkerFault("scene", f"Blender {bpy.app.version_string} did not open the file")
+    enable_addons(addons)
+    scene = bpy.context.scene
+    if not any(layer.use for layer in scene.view_layers):
+        raise WorkerFault("scene", "every view layer is switched off for rendering; switch one on")
+    return scene
+
+
+def enable_addons(addons: list[str]) -> None:
+    """Enable Blender add-ons by module name; Cycles always."""
+    import addon_utils
+
+    for name in ["cycles", *addons]:
+        if addon_utils.enable(name) is None:
+            raise WorkerFault("request", f"--render-config.addons: Blender has no add-on called {name!r}")
+
+
+def main_layer(scene: Any) -> Any:
+    """The view layer that ground truth is taken from: the first one that is rendered."""
+    return next(layer for layer in scene.view_layers if layer.use)
+
+
+def check_camera(scene: Any) -> None:
+    """Raise WorkerFault unless the scene has a camera whose images we can describe."""
+    camera = scene.camera
+    if camera is None:
+        raise WorkerFault("scene", "the scene has no active camera; set one in Blender (Scene properties > Camera)")
+    if camera.type != "CAMERA" or camera.data.type != "PERSP":
+        kind = camera.data.type.lower() if camera.type == "CAMERA" else f"a {camera.type.lower()}"
+        raise WorkerFault("scene", f"camera {camera.name!r} is {kind}; only perspective cameras are supported")
+
+
+def configure(scene: Any, settings: dict[str, Any]) -> str:
+    """Apply the run's settings; what they do not name stays as the artist left it. Returns the device."""
+    render = scene.render
+    render.engine = "CYCLES"
+    render.resolution_x, render.resolution_y = settings["width"], settings["height"]
+    render.resolution_percentage = 100
+    render.use_border = render.use_crop_to_border = False
+    render.use_multiview = False
+    render.use_sequencer = False
+    render.use_single_layer = False
+    render.use_persistent_data = True
+    render.use_stamp = False
+    for name in dir(render):
+        if name.startswith("use_stamp_"):
+            setattr(render, name, False)
+    if settings["threads"]:
+        render.threads_mode, render.threads = "FIXED", settings["threads"]
+
+    image = render.image_settings
+    compat.still_image(image, settings["file_format"])
+    image.color_depth = str(settings["bit_depth"])
+    image.compression = 15  # Blender's default: 15 is twice as fast as 50 and 4 % larger.
+    if settings["file_format"] == "OPEN_EXR":
+        image.exr_codec = settings["exr_codec"]
+
+    cycles = scene.cycles
+    cycles.samples = settings["max_samples"]
+    cycles.use_adaptive_sampling = settings["adaptive_threshold"] > 0
+    cycles.adaptive_threshold = settings["adaptive_threshold"]
+    cycles.use_denoising = settings["use_denoising"]
+    cycles.seed = settings["seed"]
+    cycles.time_limit = 0.0
+    cycles.use_auto_tile = False  # Tiles are merged from disk after the hook that reads the passes.
+    if settings["use_motion_blur"] is not None:
+        render.use_motion_blur = settings["use_motion_blur"]
+
+    if not settings["use_animations"]:
+        animation.freeze_all_but_camera(scene)
+    if settings["unbind_camera"]:
+        animation.unbind_camera(scene)
+    stretch_time(scene, time_stretch(settings["keyframe_multiplier"]))
+    return select_device(scene, settings["device_type"])
+
+
+def stretch_time(scene: Any, m: Fraction) -> None:
+    """Show at frame m * t what the scene showed at time t; the shutter keeps its seconds."""
+    render = scene.render
+    remap = Fraction(render.frame_map_new, render.frame_map_old) * m
+    if max(remap.numerator, remap.denominator) > 900:
+        raise WorkerFault("scene", f"the scene's own time remapping times {float(m):g} is not a ratio up to 900")
+    # Whole hundreds where they fit, as Blender shows them.
+    scale = 100 if max(remap.numerator, remap.denominator) <= 9 else 1
+    render.frame_map_old, render.frame_map_new = remap.denominator * scale, remap.numerator * scale
+    if m != 1:
+        render.motion_blur_shutter *= float(m)
+
+
+def select_device(scene: Any, wanted: str) -> str:
+    """Let Cycles render on `wanted`, or on the best device present if that is `auto`; returns what it is."""
+    preferences = bpy.context.preferences.addons["cycles"].preferences
+    for kind in DEVICE_ORDER if wanted == "auto" else (wanted,):
+        if kind == "cpu":
+            break
+        try:
+            preferences.compute_device_type = kind.upper()
+        except TypeError:
+            continue  # This build of Blender does not know that kind of device.
+        preferences.refresh_devices()
+        found = [device for device in preferences.devices if device.type == kind.upper()]
+        for device in preferences.devices:
+            device.use = device in found
+        if found:
+            scene.cycles.device = "GPU"
+            return kind
+    if wanted not in ("auto", "cpu"):
+        raise WorkerFault("request", f"--render-config.device-type={wanted}: no such device here; try auto or cpu")
+    preferences.compute_device_type = "NONE"
+    scene.cycles.device = "CPU"
+    return "cpu"
+
+
+def enable_passes(scene: Any, truths: list[str]) -> None:
+    """Switch on the passes that the ground truth needs, and no other of ours.
+
+    Once, before a scene's first render: with persistent data, Blender 5.0.1 crashes when the vector pass is
+    switched on between two renders of static geometry.
+    """
+    layer = main_layer(scene)
+    for truth in truths:
+        for name in PASSES[truth].enable:
+            setattr(layer, name, True)
+
+
+def number_objects() -> dict[Any, int]:
+    """An id from 1 for each object that can show, by library and name: the same for the same file, always."""
+    objects = [obj for obj in bpy.data.objects if obj.type in RENDERABLE]
+    objects.sort(key=lambda obj: (obj.library.filepath if obj.library else "", obj.name))
+    if len(objects) > MAX_OBJECT_ID:
+        raise WorkerFault("scene", f"{len(objects)} objects are more than the {MAX_OBJECT_ID} that ids can tell apart")
+    return {obj: number for number, obj in enumerate(objects, start=1)}
+
+
+def label_table(numbers: dict[Any, int]) -> dict[str, dict[str, Any]]:
+    """Object id (as text, for JSON) -> name and class; the class is the custom property `class`."""
+    return {
+        str(number): {"name": obj.name_full, "class": str(obj.get("class", "object"))}
+        for obj, number in numbers.items()
+    }
+
+
+def uses_object_index(scene: Any) -> bool:
+    """Whether the look of the scene depends on the artist's own pass indices, so that ours may not replace them."""
+    trees = [owner.node_tree for owner in (*bpy.data.materials, *bpy.data.worlds, *bpy.data.lights) if owner.node_tree]
+    compositor = compat.compositor_tree(scene)
+    for tree in (*trees, *bpy.data.node_groups, *([compositor] if compositor else [])):
+        for node in tree.nodes:
+            for socket in node.outputs:
+                if socket.name in ("Object Index", "IndexOB") and socket.is_linked:
+                    return True
+    return False

@@ -1,0 +1,118 @@
+"""The requests a parent may make, one method each."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from visionsim.simulation.protocol import PROTOCOL, Hello
+from visionsim.simulation.worker import audit, compat, scene, truth
+from visionsim.simulation.worker.fault import WorkerFault
+
+REQUESTS = ("open", "render")
+
+
+class Service:
+    """One Blender process and the scene it has open."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        scene.enable_addons([])
+        self.hook = truth.Hook()
+        self.truths: list[str] = []
+        self.numbers: dict[Any, int] = {}
+        self.numbers_for_truth: dict[Any, int] | None = None
+
+    def hello(self) -> Hello:
+        return Hello(PROTOCOL, compat.version_text(), sys.version.split()[0], os.getpid())
+
+    def answer(self, do: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one request."""
+        if do not in REQUESTS:
+            raise WorkerFault("request", f"the worker knows no request called {do!r}")
+        result: dict[str, Any] = getattr(self, do)(**arguments)
+        return result
+
+    def open(self, blend: str, settings: dict[str, Any], truths: list[str]) -> dict[str, Any]:
+        """Open a .blend and set it up; returns what a plan needs to know of it (`plan.SceneInfo`)."""
+        digest = hashlib.sha256()
+        try:
+            with open(blend, "rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+        except OSError as exc:
+            raise WorkerFault("scene", f"the file cannot be read: {exc.strerror}") from exc
+        current = scene.open_scene(blend, autoexec=settings["autoexec"], addons=settings["addons"])
+        scene.check_camera(current)
+        engine = current.render.engine
+        camera = current.camera.name
+        device = scene.configure(current, settings)
+        warnings = audit.audit(current, engine=engine, stretch=settings["keyframe_multiplier"])
+        scene.enable_passes(current, truths)
+        self.truths = truths
+        self.numbers = scene.number_objects()
+        self.numbers_for_truth = None
+        if "segmentations" in truths:
+            if scene.uses_object_index(current):
+                self.numbers_for_truth = self.numbers
+            else:
+                for obj, number in self.numbers.items():
+                    obj.pass_index = number
+        return {
+            "blender": compat.version_text(),
+            "digest": digest.hexdigest(),
+            "frame_start": current.frame_start,
+            "frame_end": current.frame_end,
+            "fps": current.render.fps / current.render.fps_base,
+            "camera": camera,
+            "device": device,
+            "labels": scene.label_table(self.numbers),
+            "warnings": warnings,
+        }
+
+    def render(self, frame: int, name: str) -> dict[str, Any]:
+        """Render a frame's picture and ground truth into scratch files called `name`.
+
+        Returns the paths, where each pass lies in the arrays' file (`passes`: name -> [offset in bytes, channels]),
+        and the camera (`worker.camera.describe`).
+        """
+        started = time.perf_counter()
+        current = bpy.context.scene
+        current.frame_set(frame)
+        scene.check_camera(current)
+        try:
+            bpy.ops.render.render()
+        except RuntimeError as exc:
+            raise WorkerFault("frame", str(exc).replace("Error: ", "").strip()) from exc
+        picture = self.scratch / f"{name}.picture"
+        bpy.data.images["Render Result"].save_render(str(picture), scene=current)
+        camera = self.hook.camera
+        reply: dict[str, Any] = {"picture": str(picture), "camera": camera}
+        if self.truths:
+            reply.update(self._render_truth(current, name))
+            if self.hook.camera != camera:
+                raise WorkerFault("frame", "the camera differs between the picture and its ground truth")
+        reply["seconds"] = time.perf_counter() - started
+        return reply
+
+    def _render_truth(self, current: Any, name: str) -> dict[str, Any]:
+        if not compat.passes_leave_in_memory():
+            path = self.scratch / f"{name}.exr"
+            truth.render_passes_to_file(current, str(path), self.numbers_for_truth)
+            return {"multilayer": str(path), "layer": scene.main_layer(current).name}
+        path = self.scratch / f"{name}.raw"
+        passes: dict[str, list[int]] = {}
+        arrays: dict[str, np.ndarray] = truth.render_passes(current, self.hook, self.numbers_for_truth)
+        with open(path, "wb") as stream:
+            for key, pixels in arrays.items():
+                passes[key] = [stream.tell(), pixels.shape[2]]
+                stream.write(pixels.data)
+        return {"arrays": str(path), "passes": passes}

@@ -1,0 +1,122 @@
+"""The exact ground-truth render, and how its arrays leave Blender.
+
+Ground truth is a render of its own: one sample through each pixel's centre, without anti-aliasing, depth of field,
+motion blur, denoising or compositing. The passes of the picture's render would be averages over samples. With a
+Blackman-Harris filter 0.01 px wide the one sample is at the centre (BOX ignores its width).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import bpy
+import numpy as np
+
+from visionsim.simulation.worker import camera, compat
+from visionsim.simulation.worker.scene import main_layer
+
+CYCLES_TRUTH = {
+    "samples": 1,
+    "pixel_filter_type": "BLACKMAN_HARRIS",
+    "filter_width": 0.01,
+    "use_denoising": False,
+    "use_adaptive_sampling": False,
+    "max_bounces": 0,
+}
+
+ALPHA_THRESHOLD = 0.001
+"""Below this a surface is see-through: cut-outs stay cut out, and every partly visible surface is solid.
+
+Between 0 and Blender's default of 0.5 a surface is hit or missed at random.
+"""
+
+
+class Hook:
+    """Stands between Blender and Cycles: remembers the camera of each render and, when asked, its passes.
+
+    `cycles.engine.render` is what the engine's Python class calls for a final render; it is handed the evaluated
+    scene, so the camera is that of the very instant of the picture.
+    """
+
+    def __init__(self) -> None:
+        import cycles.engine as engine
+
+        self.camera: dict[str, Any] = {}
+        self.passes: dict[str, np.ndarray] = {}
+        self.wanted_layer: str | None = None
+        self._render = engine.render
+        engine.render = self._hooked
+
+    def _hooked(self, engine: Any, depsgraph: Any) -> None:
+        self.camera = camera.describe(depsgraph.scene_eval)
+        self._render(engine, depsgraph)
+        if self.wanted_layer is None:
+            return
+        result = engine.get_result()
+        for layer in result.layers:
+            if layer.name != self.wanted_layer:
+                continue
+            for item in layer.passes:
+                if item.name == "Combined":
+                    continue
+                pixels = np.empty((result.resolution_y, result.resolution_x, item.channels), np.float32)
+                item.rect.foreach_get(pixels.reshape(-1))
+                self.passes[item.name] = pixels
+
+
+@contextmanager
+def truth_settings(scene: Any, numbers: dict[Any, int] | None) -> Iterator[None]:
+    """The scene as the ground truth needs it, then as it was. `numbers` are ids that hold for this render only."""
+    undo: list[tuple[Any, str, Any]] = []
+
+    def put(owner: Any, name: str, value: Any) -> None:
+        if hasattr(owner, name) and getattr(owner, name) != value:
+            undo.append((owner, name, getattr(owner, name)))
+            setattr(owner, name, value)
+
+    for name, value in CYCLES_TRUTH.items():
+        put(scene.cycles, name, value)
+    for name in ("use_motion_blur", "use_compositing"):
+        put(scene.render, name, False)
+    put(scene.camera.data.dof, "use_dof", False)
+    wanted = main_layer(scene)
+    for layer in scene.view_layers:
+        put(layer, "use", layer == wanted)
+    put(wanted, "pass_alpha_threshold", ALPHA_THRESHOLD)
+    for obj, number in (numbers or {}).items():
+        put(obj, "pass_index", number)
+    try:
+        yield
+    finally:
+        for owner, name, value in reversed(undo):
+            setattr(owner, name, value)
+
+
+def render_passes(scene: Any, hook: Hook, numbers: dict[Any, int] | None) -> dict[str, np.ndarray]:
+    """Render the current frame's ground truth; pass name -> (H, W, C) float32, bottom row first."""
+    hook.passes, hook.wanted_layer = {}, main_layer(scene).name
+    try:
+        with truth_settings(scene, numbers):
+            bpy.ops.render.render()
+    finally:
+        hook.wanted_layer = None
+    return hook.passes
+
+
+def render_passes_to_file(scene: Any, path: str, numbers: dict[Any, int] | None) -> None:
+    """The same, into a multilayer EXR, for versions of Blender whose passes cannot be read in memory."""
+    image, saved_path = scene.render.image_settings, scene.render.filepath
+    saved = {name: getattr(image, name) for name in ("file_format", "color_mode", "color_depth", "exr_codec")}
+    compat.still_image(image, "OPEN_EXR_MULTILAYER")
+    image.color_depth, image.exr_codec = "32", "NONE"
+    scene.render.filepath = path
+    try:
+        with truth_settings(scene, numbers):
+            bpy.ops.render.render(write_still=True)
+    finally:
+        scene.render.filepath = saved_path
+        compat.still_image(image, saved.pop("file_format"))
+        for name, value in saved.items():
+            setattr(image, name, value)

@@ -1,0 +1,98 @@
+"""From what a worker left in the scratch folder to a frame's files, whole and in place. Runs in writer threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visionsim.cameras import c2w_from_blender, intrinsics_from_blender
+from visionsim.dataset.journal import FrameRecord, StoredFile
+from visionsim.dataset.kinds import frame_path
+from visionsim.errors import DataError
+from visionsim.files import whole_file
+from visionsim.io.exr import read_passes, write_exr
+from visionsim.io.images import SUFFIXES, clean_picture
+from visionsim.simulation.passes import PASSES
+
+__all__ = ["FrameFormat", "write_frame"]
+
+
+@dataclass(frozen=True)
+class FrameFormat:
+    """What a frame's files are and how they are encoded."""
+
+    kinds: Sequence[str]
+    """Kinds of ground truth, keys of PASSES."""
+    file_format: str
+    exr_codec: str
+    width: int
+    height: int
+
+
+def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameFormat) -> FrameRecord:
+    """Convert, encode and put in place all files of one frame, and remove the worker's.
+
+    Args:
+        folder: the sequence's.
+        frame: its number on the (stretched) timeline.
+        reply: the worker's answer to `render`.
+        form: what to write.
+    Raises:
+        DataError: the worker's arrays are not what they should be.
+        SceneError: the camera cannot be described.
+    """
+    camera = reply["camera"]
+    intrinsics_from_blender(camera)  # Refuses what we cannot describe before anything is written.
+    c2w = c2w_from_blender(camera["matrix_world"])
+    files: dict[str, Path] = {}
+    if form.kinds:
+        passes = load_passes(reply, form)
+        for kind in form.kinds:
+            channels = PASSES[kind].convert(passes, c2w)
+            files[kind] = place(folder, kind, frame, ".exr")
+            with whole_file(files[kind]) as partial:
+                write_exr(partial, channels, form.exr_codec)
+    files["frames"] = place(folder, "frames", frame, SUFFIXES[form.file_format])
+    with whole_file(files["frames"]) as partial:
+        num_channels = clean_picture(Path(reply["picture"]), partial, form.file_format, form.exr_codec)
+    for name in ("picture", "arrays", "multilayer"):
+        if name in reply:
+            Path(reply[name]).unlink()
+    stored = {kind: StoredFile.of(folder, files[kind]) for kind in ("frames", *form.kinds)}
+    return FrameRecord(frame, num_channels, camera, stored)
+
+
+def place(folder: Path, kind: str, frame: int, suffix: str) -> Path:
+    """Where a file goes; its folder is made."""
+    path = folder / frame_path(kind, frame, suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def load_passes(reply: Mapping[str, Any], form: FrameFormat) -> dict[str, Any]:
+    """Blender's passes of a frame: name -> (H, W, C) float32, top row first.
+
+    Raises:
+        DataError: they have another size than the picture.
+    """
+    shape = (form.height, form.width)
+    if "multilayer" in reply:
+        passes = read_passes(Path(reply["multilayer"]), reply["layer"])
+    else:
+        path = Path(reply["arrays"])
+        size = 4 * form.height * form.width * sum(channels for _, channels in reply["passes"].values())
+        if path.stat().st_size != size:
+            raise DataError(f"the worker delivered {path.stat().st_size} bytes of passes instead of {size}")
+        memory = np.memmap(path, np.float32, mode="r")
+        passes = {
+            name: memory[offset // 4 : offset // 4 + shape[0] * shape[1] * channels].reshape(*shape, channels)[::-1]
+            for name, (offset, channels) in reply["passes"].items()
+        }
+    for name, pixels in passes.items():
+        if pixels.shape[:2] != shape:
+            raise DataError(f"pass {name} is {pixels.shape[1]} x {pixels.shape[0]}, not {shape[1]} x {shape[0]} pixels")
+    return passes
