@@ -189,10 +189,11 @@ class Pool:
         else:
             reason = talk.process.exit_text()
         talk.process.close()
+        last_words = [line for line in talk.process.log_tail if line][-2:]
         log = f" Log: {self._log_path(number)}" if self._log_dir else ""
-        tail = "".join(f"\n    {line}" for line in list(talk.process.log_tail)[-3:] if line)
-        self._client.note(f"Worker {number} {reason}; its work goes to another.{log}{tail}")
-        self._act(self._queue.handle(WorkerDied(number, reason + log)))
+        text = "".join([reason, *(f"\n    {line}" for line in last_words)])
+        self._client.note(f"Worker {number} {text}{log}")
+        self._act(self._queue.handle(WorkerDied(number, text + log)))
 
     def _act(self, actions: Iterable[Action]) -> None:
         for action in actions:

@@ -61,6 +61,12 @@ def serve(scratch: Path, requests: IO[bytes], replies: IO[bytes]) -> None:
     inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=read_requests, args=(requests, inbox, scratch), daemon=True).start()
 
+    try:
+        import numpy  # noqa: F401
+    except ModuleNotFoundError:
+        # Debian's Blender comes without; its Python is the system's.
+        sys.exit("Blender's Python has no numpy; install it there (Debian: apt install python3-numpy)")
+
     from visionsim.simulation.protocol import Done, Failed, Request, decode, encode
     from visionsim.simulation.worker.fault import WorkerFault
     from visionsim.simulation.worker.service import Service

@@ -53,3 +53,10 @@ def compositor_tree(scene: Any) -> Any | None:
     if hasattr(scene, "compositing_node_group"):
         return scene.compositing_node_group
     return scene.node_tree if scene.use_nodes else None
+
+
+def can_denoise() -> bool:
+    """Whether Cycles was built with a denoiser; Debian's 3.4.1 was not, and fails when it should use one."""
+    import _cycles
+
+    return bool(_cycles.with_openimagedenoise)

@@ -100,6 +100,9 @@ def configure(scene: Any, settings: dict[str, Any]) -> str:
     cycles.samples = settings["max_samples"]
     cycles.use_adaptive_sampling = settings["adaptive_threshold"] > 0
     cycles.adaptive_threshold = settings["adaptive_threshold"]
+    if settings["use_denoising"] and not compat.can_denoise():
+        version = compat.version_text()
+        raise WorkerFault("request", f"Blender {version} has no denoiser; use --render-config.no-use-denoising")
     cycles.use_denoising = settings["use_denoising"]
     cycles.seed = settings["seed"]
     cycles.time_limit = 0.0

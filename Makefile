@@ -1,0 +1,34 @@
+# visionsim: `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
+
+PYTHON ?=
+VENV ?= .venv
+# Asked for only where a recipe needs it, so that a missing Python is reported in one sentence.
+FOUND = $$(sh scripts/find-python $(PYTHON))
+
+.PHONY: help demo test check bench venv clean
+
+help:
+	@echo "make demo    install into $(VENV) and render a small dataset of every kind from scenes/"
+	@echo "make test    install into $(VENV) and run all tests, with real renders"
+	@echo "make check   formatting, lint, types, tests"
+	@echo "make bench   measure speed and memory (some minutes)"
+	@echo "make clean   remove $(VENV) and what demo made"
+	@echo "PYTHON=...   choose the Python: 3.13 (Blender 5.2) or 3.11 (Blender 5.0)"
+
+venv:
+	@found=$(FOUND) && sh scripts/make-venv "$$found" "$(VENV)"
+
+demo: venv
+	@$(VENV)/bin/python scripts/demo.py demo
+
+test: venv
+	VISIONSIM_REQUIRE_BLENDER=1 $(VENV)/bin/python -m pytest
+
+check: venv
+	PATH="$(abspath $(VENV))/bin:$$PATH" sh scripts/check
+
+bench: venv
+	@$(VENV)/bin/python scripts/bench.py
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,64 @@
+"""A Blender to render with, or a reason why not."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from visionsim.simulation.config import RenderConfig
+
+EXECUTABLE = os.environ.get("VISIONSIM_TEST_EXECUTABLE")
+"""An external Blender to test with, in place of this Python's bpy."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.blender)
+
+
+@pytest.fixture(scope="session")
+def script_command() -> list[str]:
+    """The command, to which a script's arguments are appended, that runs tests' own scripts inside Blender."""
+    if EXECUTABLE is None and importlib.util.find_spec("bpy") is not None:
+        return [sys.executable]
+    blender = EXECUTABLE or shutil.which("blender")
+    if blender is None:
+        if os.environ.get("VISIONSIM_REQUIRE_BLENDER"):
+            pytest.fail("there is no Blender, and VISIONSIM_REQUIRE_BLENDER forbids to skip the render tests")
+        pytest.skip("needs Blender: this Python has no bpy and there is no `blender` on PATH")
+    return [blender, "--background", "--factory-startup", "--python"]
+
+
+@pytest.fixture(scope="session")
+def run_script(script_command: list[str]):
+    """(script) -> command to which the script's arguments are appended."""
+    external = script_command[0] != sys.executable
+
+    def command(script: Path) -> list[str]:
+        return [*script_command, str(script), *(["--"] if external else [])]
+
+    return command
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RenderConfig:
+    """Small, quick, all kinds of ground truth."""
+    return RenderConfig(
+        executable=EXECUTABLE,
+        width=96,
+        height=64,
+        max_samples=2,
+        use_denoising=False,
+        depths=True,
+        normals=True,
+        flows=True,
+        segmentations=True,
+        log_dir=tmp_path / "logs",
+    )
