@@ -19,6 +19,12 @@ class Body:
     triangles: np.ndarray  # (T, 3), indices
     matrices: list[np.ndarray]  # (4, 4) world from object, one per time
     corner_normals: np.ndarray | None = None  # (V, 3), object space, for smooth bodies
+    offsets: list[np.ndarray] | None = None  # (V, 3), added to the vertices, one per time, for bodies that deform
+
+    def world(self, time: int) -> np.ndarray:
+        """(V, 3) vertices in the world."""
+        vertices = self.vertices if self.offsets is None else self.vertices + self.offsets[time]
+        return transform(self.matrices[time], vertices)
 
 
 @dataclass
@@ -71,10 +77,13 @@ def cast(bodies: list[Body], camera: Camera, time: int) -> dict[str, np.ndarray]
     }
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1).reshape(-1, 2)
     for index, body in enumerate(bodies, start=1):
-        corners = transform(body.matrices[time], body.vertices)[body.triangles]
+        neighbours = {"forward": body.world(time + 1), "backward": body.world(time - 1)}
+        corners = body.world(time)[body.triangles]
         for k in range(len(corners)):
             a, b, c = corners[k]
             near = candidates(camera, time, corners[k])
+            if not len(near):
+                continue
             hit, t, u, v = intersect(origin, rays[near], a, b, c)
             closer = hit & (t < best[near])
             nearer, t, u, v = near[closer], t[closer], u[closer], v[closer]
@@ -92,7 +101,7 @@ def cast(bodies: list[Body], camera: Camera, time: int) -> dict[str, np.ndarray]
             facing = np.where((normal * rays[nearer]).sum(-1) > 0, -1.0, 1.0)
             result["normal"][nearer] = (normal * facing[:, None]) @ camera.c2w[time][:3, :3]
             for name, other in (("forward", time + 1), ("backward", time - 1)):
-                moved = weights @ transform(body.matrices[other], body.vertices)[body.triangles[k]]
+                moved = weights @ neighbours[name][body.triangles[k]]
                 result[name][nearer] = camera.project(moved, other) - pixels[nearer]
     result["depth"] = best
     return {name: value.reshape(height, width, *value.shape[1:]) for name, value in result.items()}
@@ -105,8 +114,9 @@ def candidates(camera: Camera, time: int, corners: np.ndarray) -> np.ndarray:
     if (in_camera[:, 2] > -1e-6).any():
         return everything  # It reaches behind the camera, where projection says nothing.
     corner_pixels = camera.project(corners, time)
-    left, top = np.floor(corner_pixels.min(0)).astype(int) - 1
-    right, bottom = np.ceil(corner_pixels.max(0)).astype(int) + 1
+    # Pixels whose centre is in the box, with room for rounding: most small triangles have none.
+    left, top = np.ceil(corner_pixels.min(0) - 0.51).astype(int)
+    right, bottom = np.floor(corner_pixels.max(0) - 0.49).astype(int) + 1
     columns = np.arange(max(left, 0), min(right, camera.width))
     rows = np.arange(max(top, 0), min(bottom, camera.height))
     return (rows[:, None] * camera.width + columns[None, :]).reshape(-1)

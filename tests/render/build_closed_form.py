@@ -42,6 +42,14 @@ def add_mesh(scene, spec, first):
     obj["class"] = spec["class"]
     scene.collection.objects.link(obj)
     animate(obj, spec["matrices"], first)
+    if "shape_key" in spec:
+        obj.shape_key_add(name="Basis")
+        key = obj.shape_key_add(name="Key")
+        for point, position in zip(key.data, spec["shape_key"], strict=True):
+            point.co = position
+        for offset, value in enumerate(spec["shape_key_values"]):
+            key.value = value
+            key.keyframe_insert("value", frame=first + offset)
 
 
 def add_camera(scene, spec, first):

@@ -74,6 +74,10 @@ class ClosedForm:
     description: dict[str, Any]
     smooth: list[bool] = field(default_factory=list)
 
+    @property
+    def deforming(self) -> bool:
+        return any(body.offsets is not None for body in self.bodies)
+
     def build(self, command: list[str], blend: Path) -> None:
         """Have a Blender store it; `command` runs a script with arguments."""
         description = blend.with_suffix(".json")
@@ -97,8 +101,12 @@ def closed_form(
     pixel_aspect: tuple[float, float] = (1.0, 1.0),
     camera_scale: float = 1.0,
     roll: float = 0.1,
+    deforming: bool = False,
 ) -> ClosedForm:
-    """A plane and three spheres (one turns, one moves), seen by a camera that moves, turns and rolls."""
+    """A plane and three spheres (one turns, one moves), seen by a camera that moves, turns and rolls.
+
+    With `deforming` the turning sphere also grows in height, by a shape key.
+    """
     times = range(-1, NUM_FRAMES + 1)
     plane_vertices, plane_faces = plane(12.0)
     ball_vertices, ball_faces = sphere(72, 36)
@@ -116,6 +124,10 @@ def closed_form(
         Body(name, vertices, np.array(faces), matrices, vertices if smooth else None)
         for name, _, vertices, faces, smooth, matrices in specs
     ]
+    values = [0.3 + 0.1 * t for t in times]
+    stretch = ball_vertices * [0.0, 0.0, 0.5]
+    if deforming:
+        bodies[3].offsets = [value * stretch for value in values]
     positions = [np.array([0.3 + 0.05 * t, -6.5 + 0.03 * t, 2.5 + 0.02 * t]) for t in times]
     turns = [look_at(p, (0.1 * t, 0.5, 1.0), roll + 0.01 * t) for t, p in zip(times, positions, strict=True)]
     c2w = [pose(p, turn) for p, turn in zip(positions, turns, strict=True)]
@@ -159,4 +171,7 @@ def closed_form(
             "matrices": [(m @ np.diag([camera_scale] * 3 + [1])).tolist() for m in c2w],
         },
     }  # fmt: skip
+    if deforming:
+        key = (ball_vertices + stretch).tolist()
+        description["meshes"][3].update(shape_key=key, shape_key_values=values)
     return ClosedForm(bodies, camera, description, [smooth for *_, smooth, _ in specs])

@@ -1,6 +1,6 @@
 """Render frames as anybody would with plain bpy: no visionsim, no hook, no extra passes.
 
-    python plain_render.py SETTINGS.json
+python plain_render.py SETTINGS.json
 """
 
 from __future__ import annotations

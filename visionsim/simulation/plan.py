@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -60,6 +60,8 @@ class SceneInfo:
     """What Cycles will render on, such as `cpu`."""
     labels: dict[str, dict[str, Any]]
     """Object id (as text) -> name and class."""
+    flow: str = ""
+    """Where flow comes from and why, in words; empty if none is wanted."""
     warnings: tuple[str, ...] = ()
     """Findings of the audit, one sentence each: missing textures, embedded scripts, what cannot be slowed."""
 
@@ -212,17 +214,6 @@ def bytes_per_frame(config: RenderConfig) -> int:
     scale = {"NONE": 1.8, "RLE": 1.5}.get(config.exr_codec, 1.0)
     truth = sum(bits[name] for name in config.ground_truths) * scale
     return int(config.width * config.height * (picture + truth) / 8) + 4096
-
-
-def chunks(frames: Iterable[int], size: int) -> list[tuple[int, ...]]:
-    """Consecutive runs of at most `size` frames."""
-    ordered = list(frames)
-    return [tuple(ordered[i : i + size]) for i in range(0, len(ordered), size)]
-
-
-def chunk_size(num_frames: int, jobs: int) -> int:
-    """Frames per job: enough jobs that the last ones end together, large enough to keep a scene loaded."""
-    return max(1, min(32, math.ceil(num_frames / (jobs * 4))))
 
 
 def fps_of(info: SceneInfo, multiplier: float) -> float:

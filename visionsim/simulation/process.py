@@ -69,9 +69,15 @@ def blender_command(executable: str | None) -> list[str]:
     return [*command, *options, str(WORKER_MAIN), "--"]
 
 
-def worker_environment(command: list[str]) -> dict[str, str]:
-    """Let a Python find this installation of visionsim; a Blender finds it by itself (see `worker.__main__`)."""
+def worker_environment(command: list[str], scratch: Path) -> dict[str, str]:
+    """What a worker needs in its environment.
+
+    A Python must find this installation of visionsim; a Blender finds it by itself (see `worker.__main__`).
+    Blender's own temporary folder lies in ours, and so goes with it: a killed Blender leaves it behind.
+    """
     environment = dict(os.environ)
+    for name in ("TEMP", "TMP", "TMPDIR"):
+        environment[name] = str(scratch)
     if "visionsim.simulation.worker" in command:
         package_root = str(Path(visionsim.__file__).parents[1])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, environment.get("PYTHONPATH")]))
@@ -104,7 +110,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=worker_environment(self._command),
+            env=worker_environment(self._command, self.scratch),
             start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle, and killing reaches children.
         )
         self.state = State.RUNNING

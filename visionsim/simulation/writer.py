@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from visionsim.cameras import c2w_from_blender, intrinsics_from_blender
 from visionsim.dataset.journal import FrameRecord, StoredFile
 from visionsim.dataset.kinds import frame_path
 from visionsim.errors import DataError
 from visionsim.files import whole_file
 from visionsim.io.exr import read_passes, write_exr
 from visionsim.io.images import SUFFIXES, clean_picture
-from visionsim.simulation.passes import PASSES
+from visionsim.simulation.passes import PASSES, View
 
 __all__ = ["FrameFormat", "write_frame"]
 
@@ -45,14 +44,12 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
         DataError: the worker's arrays are not what they should be.
         SceneError: the camera cannot be described.
     """
-    camera = reply["camera"]
-    intrinsics_from_blender(camera)  # Refuses what we cannot describe before anything is written.
-    c2w = c2w_from_blender(camera["matrix_world"])
+    view = View.from_reply(reply)  # Refuses what we cannot describe before anything is written.
     files: dict[str, Path] = {}
     if form.kinds:
         passes = load_passes(reply, form)
         for kind in form.kinds:
-            channels = PASSES[kind].convert(passes, c2w)
+            channels = PASSES[kind].convert(passes, view)
             files[kind] = place(folder, kind, frame, ".exr")
             with whole_file(files[kind]) as partial:
                 write_exr(partial, channels, form.exr_codec)
@@ -63,7 +60,7 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
         if name in reply:
             Path(reply[name]).unlink()
     stored = {kind: StoredFile.of(folder, files[kind]) for kind in ("frames", *form.kinds)}
-    return FrameRecord(frame, num_channels, camera, stored)
+    return FrameRecord(frame, num_channels, reply["camera"], stored)
 
 
 def place(folder: Path, kind: str, frame: int, suffix: str) -> Path:

@@ -9,7 +9,6 @@ from typing import Any
 import bpy
 
 from visionsim.simulation.config import time_stretch
-from visionsim.simulation.passes import PASSES
 from visionsim.simulation.worker import animation, compat
 from visionsim.simulation.worker.fault import WorkerFault
 
@@ -155,16 +154,14 @@ def select_device(scene: Any, wanted: str) -> str:
     return "cpu"
 
 
-def enable_passes(scene: Any, truths: list[str]) -> None:
-    """Switch on the passes that the ground truth needs, and no other of ours.
+def enable_passes(scene: Any, properties: set[str]) -> None:
+    """Switch on passes of the main view layer.
 
     Once, before a scene's first render: with persistent data, Blender 5.0.1 crashes when the vector pass is
     switched on between two renders of static geometry.
     """
-    layer = main_layer(scene)
-    for truth in truths:
-        for name in PASSES[truth].enable:
-            setattr(layer, name, True)
+    for name in properties:
+        setattr(main_layer(scene), name, True)
 
 
 def number_objects() -> dict[Any, int]:

@@ -6,14 +6,16 @@ import hashlib
 import os
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
+from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
-from visionsim.simulation.worker import audit, compat, scene, truth
+from visionsim.simulation.worker import audit, compat, motion, scene, truth
 from visionsim.simulation.worker.fault import WorkerFault
 
 REQUESTS = ("open", "render")
@@ -30,6 +32,7 @@ class Service:
         self.truths: list[str] = []
         self.numbers: dict[Any, int] = {}
         self.numbers_for_truth: dict[Any, int] | None = None
+        self.motion: motion.RigidMotion | None = None
 
     def hello(self) -> Hello:
         return Hello(PROTOCOL, compat.version_text(), sys.version.split()[0], os.getpid())
@@ -56,11 +59,17 @@ class Service:
         camera = current.camera.name
         device = scene.configure(current, settings)
         warnings = audit.audit(current, engine=engine, stretch=settings["keyframe_multiplier"])
-        scene.enable_passes(current, truths)
         self.truths = truths
         self.numbers = scene.number_objects()
+        flow = self._choose_flow(current)
+        if flow:
+            print(f"visionsim: flow is taken {flow}", file=sys.stderr, flush=True)
+        passes = {name for truth in truths for name in PASSES[truth].enable}
+        if self.motion is not None:
+            passes = passes - {"use_pass_vector"} | set(FLOW_FROM_GEOMETRY)
+        scene.enable_passes(current, passes)
         self.numbers_for_truth = None
-        if "segmentations" in truths:
+        if "use_pass_object_index" in passes:
             if scene.uses_object_index(current):
                 self.numbers_for_truth = self.numbers
             else:
@@ -75,33 +84,58 @@ class Service:
             "camera": camera,
             "device": device,
             "labels": scene.label_table(self.numbers),
+            "flow": flow,
             "warnings": warnings,
         }
+
+    def _choose_flow(self, current: Any) -> str:
+        """Decide where flow comes from; returns it in words."""
+        self.motion, self.hook.movers = None, {}
+        if "flows" not in self.truths:
+            return ""
+        reason = motion.why_vector_pass(current, self.numbers)
+        if reason is not None:
+            return f"from Blender's vector pass: {reason}"
+        self.motion = motion.RigidMotion(current, scene.main_layer(current), self.numbers)
+        self.hook.movers = self.motion.movers
+        return "from depth and the matrices of camera and objects: nothing deforms"
 
     def render(self, frame: int, name: str) -> dict[str, Any]:
         """Render a frame's picture and ground truth into scratch files called `name`.
 
         Returns the paths, where each pass lies in the arrays' file (`passes`: name -> [offset in bytes, channels]),
-        and the camera (`worker.camera.describe`).
+        the camera (`worker.camera.describe`) and, if flow is to come from geometry, `motion` (`RigidMotion.around`).
         """
         started = time.perf_counter()
         current = bpy.context.scene
-        current.frame_set(frame)
+        reply: dict[str, Any] = {}
+        if self.motion is None:
+            current.frame_set(frame)
+        else:
+            reply["motion"] = self.motion.around(frame)
         scene.check_camera(current)
+        frozen = motion.Frozen() if self.hook.movers else nullcontext()
+        with nullcontext() if current.render.use_motion_blur else frozen:
+            reply["picture"] = self._render_picture(current, name)
+            reply["camera"] = self.hook.camera
+            if self.motion is not None:
+                self.motion.check(frame, self.hook.camera, self.hook.matrices)
+            if self.truths:
+                with frozen if current.render.use_motion_blur else nullcontext():
+                    reply.update(self._render_truth(current, name))
+                if self.hook.camera != reply["camera"]:
+                    raise WorkerFault("frame", "the camera differs between the picture and its ground truth")
+        reply["seconds"] = time.perf_counter() - started
+        return reply
+
+    def _render_picture(self, current: Any, name: str) -> str:
         try:
             bpy.ops.render.render()
         except RuntimeError as exc:
             raise WorkerFault("frame", str(exc).replace("Error: ", "").strip()) from exc
-        picture = self.scratch / f"{name}.picture"
-        bpy.data.images["Render Result"].save_render(str(picture), scene=current)
-        camera = self.hook.camera
-        reply: dict[str, Any] = {"picture": str(picture), "camera": camera}
-        if self.truths:
-            reply.update(self._render_truth(current, name))
-            if self.hook.camera != camera:
-                raise WorkerFault("frame", "the camera differs between the picture and its ground truth")
-        reply["seconds"] = time.perf_counter() - started
-        return reply
+        picture = str(self.scratch / f"{name}.picture")
+        bpy.data.images["Render Result"].save_render(picture, scene=current)
+        return picture
 
     def _render_truth(self, current: Any, name: str) -> dict[str, Any]:
         if not compat.passes_leave_in_memory():

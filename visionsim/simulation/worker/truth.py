@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from visionsim.simulation.worker import camera, compat
+from visionsim.simulation.worker import camera, compat, motion
 from visionsim.simulation.worker.scene import main_layer
 
 CYCLES_TRUTH = {
@@ -34,7 +34,8 @@ Between 0 and Blender's default of 0.5 a surface is hit or missed at random.
 
 
 class Hook:
-    """Stands between Blender and Cycles: remembers the camera of each render and, when asked, its passes.
+    """Stands between Blender and Cycles: remembers the camera of each render, the matrices of `movers` (id -> object)
+    and, when asked, the passes.
 
     `cycles.engine.render` is what the engine's Python class calls for a final render; it is handed the evaluated
     scene, so the camera is that of the very instant of the picture.
@@ -44,6 +45,8 @@ class Hook:
         import cycles.engine as engine
 
         self.camera: dict[str, Any] = {}
+        self.movers: dict[int, Any] = {}
+        self.matrices: dict[int, Any] = {}
         self.passes: dict[str, np.ndarray] = {}
         self.wanted_layer: str | None = None
         self._render = engine.render
@@ -51,6 +54,7 @@ class Hook:
 
     def _hooked(self, engine: Any, depsgraph: Any) -> None:
         self.camera = camera.describe(depsgraph.scene_eval)
+        self.matrices = motion.matrices(self.movers, depsgraph)
         self._render(engine, depsgraph)
         if self.wanted_layer is None:
             return

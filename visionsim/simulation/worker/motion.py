@@ -1,0 +1,220 @@
+"""How flow is found: from geometry where everything moves rigidly, from Blender's vector pass where something deforms.
+
+The vector pass makes Cycles build its acceleration structure anew for every render, motion included, which is most of
+what ground truth costs. Where nothing deforms, flow follows exactly from depth, ids, and the matrices of camera and
+objects at the neighbouring frames; those are collected here. The choice is made from the file alone, before the first
+render, and whatever is not known to be rigid counts as deforming.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from visionsim.simulation.worker import animation, camera, compat
+from visionsim.simulation.worker.fault import WorkerFault
+
+RIGID_MODIFIERS = {
+    "ARRAY",
+    "BEVEL",
+    "DECIMATE",
+    "EDGE_SPLIT",
+    "MIRROR",
+    "MULTIRES",
+    "REMESH",
+    "SOLIDIFY",
+    "SUBSURF",
+    "TRIANGULATE",
+    "WEIGHTED_NORMAL",
+    "WELD",
+    "WIREFRAME",
+}
+"""Modifiers whose result depends on nothing but the mesh and their own settings, unless they refer to an object."""
+
+CACHED_FRAMES = 8
+"""Neighbouring frames whose matrices are kept."""
+
+
+def is_animated(block: Any) -> bool:
+    """Whether anything drives an ID's properties."""
+    data = getattr(block, "animation_data", None)
+    return data is not None and bool(data.action or data.drivers or data.nla_tracks)
+
+
+def may_move(obj: Any) -> bool:
+    """Whether an object's matrix may differ from frame to frame."""
+    while obj is not None:
+        if is_animated(obj) or obj.constraints or obj.rigid_body is not None:
+            return True
+        if obj.parent is not None and obj.parent_type != "OBJECT":
+            return True  # A bone, vertex or curve of the parent may move though the parent does not.
+        obj = obj.parent
+    return False
+
+
+def why_deforming(obj: Any) -> str | None:
+    """What may change an object's shape from frame to frame, or None if nothing can."""
+    if obj.type == "META":
+        return "is a metaball"
+    if obj.particle_systems:
+        return "has particles"
+    for modifier in obj.modifiers:
+        refers = any(
+            prop.type == "POINTER" and prop.identifier != "rna_type" and getattr(modifier, prop.identifier) is not None
+            for prop in modifier.bl_rna.properties
+        )
+        if modifier.type not in RIGID_MODIFIERS or refers:
+            return f"has the modifier {modifier.name!r} ({modifier.type.lower()})"
+    if obj.modifiers and is_animated(obj) and not animates_transform_only(obj):
+        return "has modifiers and animated settings"
+    if obj.data is not None and is_animated(obj.data):
+        return "has animated geometry"
+    keys = getattr(obj.data, "shape_keys", None)
+    if keys is not None and is_animated(keys):
+        return "has animated shape keys"
+    for slot in obj.material_slots:
+        tree = slot.material.node_tree if slot.material else None
+        if tree is not None and (is_animated(tree) or is_animated(slot.material)) and displaces(tree):
+            return f"has the animated material {slot.material.name!r}, which displaces"
+    return None
+
+
+def animates_transform_only(obj: Any) -> bool:
+    """Whether an object's own animation drives its location, rotation and scale and nothing else."""
+    data = obj.animation_data
+    if data.nla_tracks:
+        return False
+    curves = (*compat.fcurves(data), *data.drivers)
+    return all(curve.data_path.startswith(("location", "rotation", "scale", "delta_")) for curve in curves)
+
+
+def displaces(tree: Any) -> bool:
+    return any(node.type == "OUTPUT_MATERIAL" and node.inputs["Displacement"].is_linked for node in tree.nodes)
+
+
+def objects_of(scene: Any) -> set[Any]:
+    """The scene's objects and all that they bring in as instances."""
+    found: set[Any] = set()
+    stack = list(scene.objects)
+    while stack:
+        obj = stack.pop()
+        if obj not in found:
+            found.add(obj)
+            if obj.instance_collection is not None:
+                stack.extend(obj.instance_collection.all_objects)
+    return found
+
+
+def why_vector_pass(scene: Any, numbers: dict[Any, int]) -> str | None:
+    """Why flow needs Blender's vector pass in this scene, or None if geometry gives it."""
+    if scene.rigidbody_world is not None and scene.rigidbody_world.enabled:
+        return "the scene has rigid body physics"
+    for obj in sorted(objects_of(scene), key=lambda obj: obj.name_full):
+        if obj.hide_render and not is_animated(obj):
+            continue
+        reason = why_deforming(obj) if obj in numbers else None
+        if reason is not None:
+            return f"{obj.name_full!r} {reason}"
+        # Copies share their source's id, so a pixel does not say which copy moved.
+        if obj.instance_type == "COLLECTION" and obj.instance_collection is not None:
+            for part in (obj, *obj.instance_collection.all_objects):
+                if may_move(part):
+                    return f"{part.name_full!r} may move and is part of instances"
+        elif obj.instance_type != "NONE":
+            return f"{obj.name_full!r} makes instances"
+    return None
+
+
+def show_in_viewport(scene: Any) -> None:
+    """Let Blender evaluate outside a render what is rendered, hidden in the viewport or not."""
+    for collection in scene.collection.children_recursive:
+        if not collection.hide_render:
+            collection.hide_viewport = False
+    for layer in scene.view_layers:
+        stack = [layer.layer_collection]
+        while stack:
+            current = stack.pop()
+            current.hide_viewport = False
+            stack.extend(current.children)
+    for obj in scene.objects:
+        if not obj.hide_render:
+            obj.hide_viewport = False
+            for layer in scene.view_layers:
+                if obj.name in layer.objects:
+                    obj.hide_set(False, view_layer=layer)
+
+
+class RigidMotion:
+    """Matrices of the camera and of all objects that may move, at any frame of an open scene."""
+
+    def __init__(self, scene: Any, layer: Any, numbers: dict[Any, int]) -> None:
+        self.scene, self.layer = scene, layer
+        self.movers = {number: obj for obj, number in numbers.items() if may_move(obj)}
+        self._known: dict[int, tuple[dict[str, Any], dict[int, Any]]] = {}
+        show_in_viewport(scene)
+
+    def at(self, frame: int) -> tuple[dict[str, Any], dict[int, Any]]:
+        """The camera (`camera.describe`) and id -> matrix (4 rows), with the scene set to that frame."""
+        if frame not in self._known:
+            self.scene.frame_set(frame)
+            graph = self.layer.depsgraph
+            self._known[frame] = (camera.describe(graph.scene_eval), matrices(self.movers, graph))
+            while len(self._known) > CACHED_FRAMES:
+                del self._known[next(iter(self._known))]
+        return self._known[frame]
+
+    def around(self, frame: int) -> dict[str, Any]:
+        """Cameras and matrices at the frame before, this one and the next; leaves the scene at `frame`.
+
+        `cameras`: three descriptions; `objects`: id (as text) -> three matrices, only those that differ.
+        """
+        times = [self.at(frame + offset) for offset in (-1, 0, 1)]
+        self.scene.frame_set(frame)
+        objects = {
+            str(number): [found[number] for _, found in times]
+            for number in self.movers
+            if not times[0][1][number] == times[1][1][number] == times[2][1][number]
+        }
+        return {"cameras": [described for described, _ in times], "objects": objects}
+
+    def check(self, frame: int, rendered_camera: dict[str, Any], rendered_matrices: dict[int, Any]) -> None:
+        """Raise WorkerFault unless the render saw the camera and the matrices that flow is made from."""
+        described, found = self._known[frame]
+        names = [self.movers[number].name for number in found if found[number] != rendered_matrices[number]]
+        if described != rendered_camera:
+            names.append(described["name"])
+        if names:
+            raise WorkerFault(
+                "frame", f"{', '.join(names[:3])} moves differently in the render than outside of it: no exact flow"
+            )
+
+
+def matrices(movers: dict[int, Any], graph: Any) -> dict[int, list[list[float]]]:
+    """Id -> evaluated object-to-world matrix."""
+    return {number: [list(row) for row in obj.evaluated_get(graph).matrix_world] for number, obj in movers.items()}
+
+
+class Frozen:
+    """Holds the scene still between the picture and its ground truth: a block during which nothing counts as animated.
+
+    Cycles builds the geometry of anything animated anew for each render, also for the same frame again. Taking the
+    actions away right after `frame_set` leaves all values as they are, and lets the second render start at once.
+    Measured with 5.0 and 5.2; drivers, NLA and modifiers that depend on time are not reached.
+    """
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[Any, Any, Any]] = []
+
+    def __enter__(self) -> Frozen:
+        for owner in list(animation.animated_ids()):
+            data = owner.animation_data
+            if data.action is not None:
+                self._taken.append((data, data.action, getattr(data, "action_slot", None)))
+                data.action = None
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for data, action, slot in self._taken:
+            data.action = action
+            if slot is not None:
+                data.action_slot = slot
+        self._taken.clear()
