@@ -211,6 +211,8 @@ class Client:
             exr_codec=self.config.exr_codec,
             width=self.config.width,
             height=self.config.height,
+            previews=self.config.debug,
+            flow_direction=self.config.flow_direction,
         )
         self.settings = {**dataclasses.asdict(self.config), "threads": num_threads(self.config)}
         self.settings["addons"] = list(self.config.addons)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from visionsim.colorize import colorize
 from visionsim.dataset.journal import FrameRecord, StoredFile
 from visionsim.dataset.kinds import frame_path
 from visionsim.errors import DataError
@@ -30,6 +32,10 @@ class FrameFormat:
     exr_codec: str
     width: int
     height: int
+    previews: bool = False
+    """Also write a colour preview beside each file of ground truth."""
+    flow_direction: str = "forward"
+    """Which flow the previews show."""
 
 
 def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameFormat) -> FrameRecord:
@@ -53,6 +59,10 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
             files[kind] = place(folder, kind, frame, ".exr")
             with whole_file(files[kind]) as partial:
                 write_exr(partial, channels, form.exr_codec)
+            if form.previews:
+                preview = colorize(kind, channels, flow_direction=form.flow_direction)
+                with whole_file(place(folder, kind, frame, ".png")) as partial:
+                    Image.fromarray(preview).save(partial)
     files["frames"] = place(folder, "frames", frame, SUFFIXES[form.file_format])
     with whole_file(files["frames"]) as partial:
         num_channels = clean_picture(Path(reply["picture"]), partial, form.file_format, form.exr_codec)

@@ -1,0 +1,148 @@
+"""Measure what the documentation claims: `python scripts/bench.py [--size 512] [--frames 6] [--rounds 2] [KIND ...]`.
+
+Compares the whole `visionsim` command, which writes the picture and all four ground truths, with the plain bpy loop of
+plain_loop.py, which writes the picture only; in pairs, in turn, in CPU seconds (user + system, all processes). Then the
+time to the first frame on disk, the peak memory of a worker, `--help`, and a dry run of 1,000 sequences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+HERE = Path(__file__).parent
+SAMPLES = 16
+KINDS = ("static", "rigid", "deforming")
+TRUTHS = ("depths", "normals", "flows", "segmentations")
+
+
+@dataclass
+class Usage:
+    """What a command took, all its processes together."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+    """The largest of its processes."""
+
+
+def measure(command: list[str], log: Path) -> Usage:
+    """Run a command to its end; its output goes to `log`."""
+    started = time.perf_counter()
+    with open(log, "wb") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+        _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    if os.waitstatus_to_exitcode(status):
+        sys.exit(f"{' '.join(command)}\n{log.read_text(errors='replace')[-2000:]}")
+    return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def ours(blend: Path, root: Path, size: int, frames: int) -> list[str]:
+    """The visionsim command: every kind of ground truth, one worker, no denoiser, no adaptive sampling."""
+    options = {"width": size, "height": size, "max-samples": SAMPLES, "adaptive-threshold": 0, "log-dir": f"{root}-logs"}
+    return [
+        *[sys.executable, "-m", "visionsim", "render-animation", str(blend), str(root), f"--frame-end={frames}"],
+        *(f"--render-config.{name}={value}" for name, value in options.items()),
+        *(f"--render-config.{name}" for name in (*TRUTHS, "no-use-denoising")),
+    ]
+
+
+def plain(blend: Path, root: Path, size: int, frames: int) -> list[str]:
+    """The plain loop: the picture only."""
+    numbers = map(str, (size, size, SAMPLES, 1, frames))
+    return [sys.executable, str(HERE / "plain_loop.py"), str(blend), str(root), *numbers]
+
+
+def compare(kind: str, folder: Path, size: int, frames: int, rounds: int) -> None:
+    """Ours against plain on one scene: CPU and wall ratios, pictures compared."""
+    blend = folder / f"{kind}.blend"
+    subprocess.run([sys.executable, str(HERE / "bench_scene.py"), kind, str(blend)], check=True, capture_output=True)
+    pairs = []
+    for number in range(rounds):
+        a = measure(ours(blend, folder / f"{kind}-ours-{number}", size, frames), folder / "ours.log")
+        b = measure(plain(blend, folder / f"{kind}-plain-{number}", size, frames), folder / "plain.log")
+        pairs.append((a, b))
+    cpu = median(a.cpu_s / b.cpu_s for a, b in pairs)
+    wall = median(a.wall_s / b.wall_s for a, b in pairs)
+    peak = max(a.peak_mib for a, _ in pairs)
+    same = same_pixels(folder / f"{kind}-ours-0" / "frames", folder / f"{kind}-plain-0")
+    per_frame = median(b.cpu_s for _, b in pairs) / frames
+    print(
+        f"{kind:>10}  {size}x{size}  {frames} frames  plain {per_frame:5.2f} CPU s a frame   "
+        f"ours/plain CPU {cpu:.3f}  wall {wall:.3f}   worker's peak {peak:4.0f} MiB   pictures {same}",
+        flush=True,
+    )
+
+
+def same_pixels(left: Path, right: Path) -> str:
+    """Whether two folders hold the same pictures."""
+    import numpy as np
+    from PIL import Image
+
+    names = sorted(path.name for path in left.glob("*.png"))
+    if names != sorted(path.name for path in right.glob("*.png")) or not names:
+        return "DIFFER in number"
+    equal = [np.array_equal(np.asarray(Image.open(left / n)), np.asarray(Image.open(right / n))) for n in names]
+    return "identical" if all(equal) else f"DIFFER in {equal.count(False)} of {len(names)}"
+
+
+def first_frame(blend: Path, root: Path) -> float:
+    """Seconds from the command's start to the first picture in place."""
+    command = ours(blend, root, 128, 3)
+    started = time.perf_counter()
+    with open(os.devnull, "wb") as nothing:
+        process = subprocess.Popen(command, stdout=nothing, stderr=nothing)
+        while not list(root.glob("frames/*.png")):
+            if process.poll() is not None:
+                sys.exit(f"no picture from {' '.join(command)}")
+            time.sleep(0.002)
+        seconds = time.perf_counter() - started
+        process.wait()
+    return seconds
+
+
+def dry_run(folder: Path, blend: Path) -> float:
+    """Seconds that planning 1,000 sequences of 100 frames takes beyond opening the scene."""
+    scenes = folder / "many"
+    scenes.mkdir()
+    (scenes / "scene.blend").write_bytes(blend.read_bytes())
+    command = [sys.executable, "-m", "visionsim", "create-datasets", f"--scenes-dir={scenes}", "--dry-run", "--json"]
+    command += [f"--datasets-dir={folder / 'never'}", "--anim-start=1", "--anim-end=100000"]
+    times = []
+    for count in (1, 1000):
+        started = time.perf_counter()
+        options = [f"--sequences-per-scene={count}", "--num-frames=100"]
+        subprocess.run([*command, *options], capture_output=True, check=True)
+        times.append(time.perf_counter() - started)
+    return times[1] - times[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", default=list(KINDS), choices=KINDS, metavar="KIND")
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--frames", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=1)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="visionsim-bench-") as name:
+        folder = Path(name)
+        small = HERE.parent / "scenes" / "toy.blend"
+        helps = [measure([sys.executable, "-m", "visionsim", *c, "--help"], folder / "help") for c in ([], ["create-datasets"])]
+        print(f"--help: {helps[0].wall_s:.2f} s, create-datasets --help: {helps[1].wall_s:.2f} s")
+        print(f"first frame on disk: {first_frame(small, folder / 'first'):.2f} s after the command's start (toy, 128x128)")
+        seconds = dry_run(folder, small)
+        print(f"dry run of 1,000 sequences of 100 frames: {seconds:.2f} s more than of one", flush=True)
+        for kind in arguments.kinds:
+            compare(kind, folder, arguments.size, arguments.frames, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
