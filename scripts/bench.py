@@ -47,7 +47,13 @@ def measure(command: list[str], log: Path) -> Usage:
 
 def ours(blend: Path, root: Path, size: int, frames: int) -> list[str]:
     """The visionsim command: every kind of ground truth, one worker, no denoiser, no adaptive sampling."""
-    options = {"width": size, "height": size, "max-samples": SAMPLES, "adaptive-threshold": 0, "log-dir": f"{root}-logs"}
+    options = {
+        "width": size,
+        "height": size,
+        "max-samples": SAMPLES,
+        "adaptive-threshold": 0,
+        "log-dir": f"{root}-logs",
+    }
     return [
         *[sys.executable, "-m", "visionsim", "render-animation", str(blend), str(root), f"--frame-end={frames}"],
         *(f"--render-config.{name}={value}" for name, value in options.items()),
@@ -135,9 +141,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="visionsim-bench-") as name:
         folder = Path(name)
         small = HERE.parent / "scenes" / "toy.blend"
-        helps = [measure([sys.executable, "-m", "visionsim", *c, "--help"], folder / "help") for c in ([], ["create-datasets"])]
+        helps = [
+            measure([sys.executable, "-m", "visionsim", *c, "--help"], folder / "help")
+            for c in ([], ["create-datasets"])
+        ]
         print(f"--help: {helps[0].wall_s:.2f} s, create-datasets --help: {helps[1].wall_s:.2f} s")
-        print(f"first frame on disk: {first_frame(small, folder / 'first'):.2f} s after the command's start (toy, 128x128)")
+        seconds = first_frame(small, folder / "first")
+        print(f"first frame on disk: {seconds:.2f} s after the command's start (toy, 128x128)")
         seconds = dry_run(folder, small)
         print(f"dry run of 1,000 sequences of 100 frames: {seconds:.2f} s more than of one", flush=True)
         for kind in arguments.kinds:

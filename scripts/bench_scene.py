@@ -55,12 +55,15 @@ def build(kind: str, path: str) -> None:
     for i in range(48):
         place = (rng.uniform(-7, 7), rng.uniform(-4, 10), rng.uniform(0.4, 2.2))
         if i % 2:
-            bpy.ops.mesh.primitive_uv_sphere_add(segments=128, ring_count=72, radius=rng.uniform(0.3, 0.8), location=place)
+            bpy.ops.mesh.primitive_uv_sphere_add(
+                segments=128, ring_count=72, radius=rng.uniform(0.3, 0.8), location=place
+            )
         else:
+            turn = (rng.uniform(0, 3), rng.uniform(0, 3), 0)
+            radii = {"major_radius": rng.uniform(0.4, 0.8), "minor_radius": 0.2}
             bpy.ops.mesh.primitive_torus_add(
-                major_segments=144, minor_segments=62, major_radius=rng.uniform(0.4, 0.8), minor_radius=0.2, location=place,
-                rotation=(rng.uniform(0, 3), rng.uniform(0, 3), 0),
-            )  # fmt: skip
+                major_segments=144, minor_segments=62, location=place, rotation=turn, **radii
+            )
         obj = bpy.context.object
         bpy.ops.object.shade_smooth()
         obj.data.materials.append(materials[1 + i % 7])

@@ -1,6 +1,6 @@
 """What the bench compares with: the loop anybody would write with bpy, which saves the picture and nothing else.
 
-    python scripts/plain_loop.py SCENE.blend FOLDER WIDTH HEIGHT SAMPLES FIRST LAST
+python scripts/plain_loop.py SCENE.blend FOLDER WIDTH HEIGHT SAMPLES FIRST LAST
 """
 
 from __future__ import annotations
@@ -28,4 +28,5 @@ def main(blend: str, folder: str, width: int, height: int, samples: int, first: 
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], *map(int, sys.argv[3:8]))
+    blend_file, output, *numbers = sys.argv[1:8]
+    main(blend_file, output, *map(int, numbers))

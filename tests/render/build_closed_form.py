@@ -81,7 +81,8 @@ def main():
     first = spec["frame_start"] - 1
     for mesh in spec["meshes"]:
         add_mesh(scene, mesh, first)
-    add_camera(scene, spec["camera"], first)
+    if spec["camera"] is not None:
+        add_camera(scene, spec["camera"], first)
     for name, value in spec.get("dof", {}).items():
         setattr(scene.camera.data.dof, name, value)
     light = bpy.data.lights.new("Sun", "SUN")

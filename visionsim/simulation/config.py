@@ -82,9 +82,9 @@ class RenderConfig:
     jobs: int = 1
     """Number of Blender processes."""
     autoscale: bool = False
-    """Choose the number of Blender processes from cores and memory; `jobs` is then the upper bound."""
+    """Choose the number of Blender processes from cores and memory instead of `jobs`."""
     max_job_vram: str | None = None
-    """Memory one process may need on the device, such as 4GB; only with autoscale."""
+    """Memory one process may need, such as 4GB; only with autoscale."""
     seed: int = 0
     """Seed of the renderer's noise."""
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
-import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +20,7 @@ from visionsim.dataset.schema import info_document, transforms_document, write_d
 from visionsim.errors import ConfigError, InputNotFound, RequestError, SamplingError
 from visionsim.files import ensure_writable
 from visionsim.simulation.config import RenderConfig, check_config, settings_of
+from visionsim.simulation.host import num_threads, num_workers
 from visionsim.simulation.jobs import Fail, FrameTask, Job, OpenTask, Task
 from visionsim.simulation.plan import (
     Plan,
@@ -169,16 +168,6 @@ def run(
     return report
 
 
-def num_workers(config: RenderConfig) -> int:
-    """Blender processes to run at most."""
-    return config.jobs
-
-
-def num_threads(config: RenderConfig) -> int:
-    """Render threads of each Blender process: together they fill the cores."""
-    return max(1, math.ceil((os.cpu_count() or 1) / num_workers(config)))
-
-
 @dataclass
 class OpenSequence:
     """A sequence while it is rendered."""
@@ -214,7 +203,7 @@ class Client:
             previews=self.config.debug,
             flow_direction=self.config.flow_direction,
         )
-        self.settings = {**dataclasses.asdict(self.config), "threads": num_threads(self.config)}
+        self.settings = {**dataclasses.asdict(self.config), "threads": num_threads(num_workers(self.config))}
         self.settings["addons"] = list(self.config.addons)
         self.settings["log_dir"] = str(self.config.log_dir)
 

@@ -17,8 +17,17 @@ def audit(scene: Any, *, engine: str, stretch: float) -> list[str]:
         *missing_files(),
         *scripts(),
         *own_outputs(scene),
+        *shared_ids(scene),
         *animation.not_slowed(stretch),
     ]
+
+
+def shared_ids(scene: Any) -> list[str]:
+    """Copies made by instancing cannot be told apart by the object ids that Blender renders."""
+    makers = [obj.name_full for obj in scene.objects if obj.instance_type != "NONE" and not obj.hide_render]
+    if not makers:
+        return []
+    return [f"{len(makers)} objects, such as {makers[0]!r}, make instances: in segmentations copies share an id"]
 
 
 def another_engine(engine: str) -> list[str]:

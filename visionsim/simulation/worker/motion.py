@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import bpy
+
 from visionsim.simulation.worker import animation, camera, compat
 from visionsim.simulation.worker.fault import WorkerFault
 
@@ -59,8 +61,9 @@ def why_deforming(obj: Any) -> str | None:
         return "has particles"
     for modifier in obj.modifiers:
         refers = any(
-            prop.type == "POINTER" and prop.identifier != "rna_type" and getattr(modifier, prop.identifier) is not None
+            isinstance(getattr(modifier, prop.identifier), bpy.types.ID)
             for prop in modifier.bl_rna.properties
+            if prop.type == "POINTER"
         )
         if modifier.type not in RIGID_MODIFIERS or refers:
             return f"has the modifier {modifier.name!r} ({modifier.type.lower()})"

@@ -63,7 +63,7 @@ class Service:
         self.numbers = scene.number_objects()
         flow = self._choose_flow(current)
         if flow:
-            print(f"visionsim: flow is taken {flow}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"visionsim: flow is taken {flow}\n")
         passes = {name for truth in truths for name in PASSES[truth].enable}
         if self.motion is not None:
             passes = passes - {"use_pass_vector"} | set(FLOW_FROM_GEOMETRY)

@@ -1,0 +1,15 @@
+"""Make datasets from a folder of Blender scenes: `python scripts/mkdataset.py create-datasets --help`."""
+
+from __future__ import annotations
+
+import sys
+
+from visionsim.cli import main
+from visionsim.cli._command import add_render_command, new_app
+from visionsim.cli.datasets import create_datasets
+
+app = new_app("Make computer-vision datasets from a folder of Blender scenes.")
+add_render_command(app, create_datasets)
+
+if __name__ == "__main__":
+    sys.exit(main(app=app))
