@@ -1,0 +1,43 @@
+"""Make the README's picture: every kind of data of every demo scene, `python scripts/readme_picture.py IMAGE.jpg`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from demo import contact_sheet
+from PIL import Image
+
+from visionsim.simulation.config import RenderConfig
+from visionsim.simulation.run import AnimationRequest, run
+
+SCENES = Path(__file__).parent.parent / "scenes"
+FRAMES = {"room": 120, "table": 300, "landscape": 480, "street": 300, "toy": 330}
+SIZE, SAMPLES = 240, 128
+
+
+def main(target: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="visionsim-picture-") as name:
+        root = Path(name)
+        config = RenderConfig(
+            width=SIZE,
+            height=SIZE,
+            max_samples=SAMPLES,
+            depths=True,
+            normals=True,
+            flows=True,
+            segmentations=True,
+            log_dir=root / "logs",
+        )
+        for scene, frame in FRAMES.items():
+            request = AnimationRequest(SCENES / f"{scene}.blend", root / scene, frame_start=frame, frame_end=frame)
+            run(request, config, observe=lambda event: None)
+        contact_sheet([root / scene for scene in FRAMES], root / "sheet.png")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.asarray(Image.open(root / "sheet.png"))).save(target, quality=88)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
