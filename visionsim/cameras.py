@@ -48,7 +48,7 @@ def intrinsics_from_blender(camera: Mapping[str, Any]) -> Intrinsics:
         SceneError: the camera is not a perspective one.
     Source:
         Blender's BKE_camera_params_compute_viewplane; checked against renders of a closed-form scene
-        (tests/simulation/test_truth_closed_form.py).
+        (tests/render/test_truth_closed_form.py).
     """
     if camera.get("type", "PERSP") != "PERSP":
         raise SceneError(f"camera {camera.get('name', '')!r} is {camera['type']}; only perspective cameras have these")

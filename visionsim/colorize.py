@@ -96,7 +96,7 @@ def colorize_ids(ids: IdImage) -> Rgb:
 def colorize(kind: str, channels: dict[str, Any], *, flow_direction: str = "forward") -> Rgb:
     """A kind of ground truth, as its EXR channels -> picture."""
     if kind == "depths":
-        return colorize_depth(channels["Z"])
+        return colorize_depth(channels["Y"])
     if kind == "normals":
         return colorize_normals(np.stack([channels[name] for name in "RGB"], axis=-1))
     if kind == "flows":

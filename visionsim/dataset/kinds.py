@@ -26,7 +26,7 @@ KINDS = {
         stem="depth",
         key="depth_file_path",
         unit="scene units",
-        meaning="channel Z: planar depth, along the optical axis; background +inf",
+        meaning="channel Y: planar depth, along the optical axis; background +inf",
     ),
     "normals": Kind(
         stem="normal",

@@ -1,7 +1,7 @@
 """Pictures as Blender encoded them, without what Blender wrote about itself.
 
 Blender stamps the date, render times and the .blend's path into each file. A dataset holds none of that: the same
-frame gives the same bytes. The pixels are copied as they are, never decoded and encoded again.
+frame gives the same bytes. The pixels are copied as they are; only OpenEXR's are decoded and encoded, without loss.
 """
 
 from __future__ import annotations

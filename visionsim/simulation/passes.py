@@ -95,7 +95,7 @@ def background(passes: Passes) -> Any:
 def to_planar_depth(passes: Passes, view: View) -> dict[str, Any]:
     """Blender's depth is planar for perspective cameras; only the background needs translating."""
     depth = get_pass(passes, "Depth")[..., 0]
-    return {"Z": np.where(background(passes), np.float32(np.inf), depth)}
+    return {"Y": np.where(background(passes), np.float32(np.inf), depth)}
 
 
 def to_camera_normals(passes: Passes, view: View) -> dict[str, Any]:

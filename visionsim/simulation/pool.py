@@ -6,10 +6,13 @@ import logging
 import os
 import queue
 import shutil
+import signal
 import tempfile
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -89,9 +92,12 @@ class Pool:
         self._client = client
         self._timeout = timeout
         self._queue = JobQueue(max_workers=jobs)
-        self._inbox: queue.SimpleQueue[tuple[int, Message | None] | Written | WriteFailed] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[int, Message | None] | Written | WriteFailed | Interrupted] = (
+            queue.SimpleQueue()
+        )
         self._workers: dict[int, Conversation] = {}
         self._results: dict[FrameTask, Any] = {}
+        self._interrupted = False
         self._asked = 0
         self._log_dir: Path | None = None
         self._scratch = Path(tempfile.mkdtemp(prefix=f"visionsim-{os.getpid()}-", dir=scratch_folder()))
@@ -123,18 +129,32 @@ class Pool:
     def run(self, jobs: Iterable[Job]) -> bool:
         """Carry out jobs; returns when each task is done or failed. False if the user interrupted it.
 
-        The first KeyboardInterrupt lets workers finish the frames they hold; the second is raised.
+        The first Ctrl-C lets workers finish the frames they hold; the second raises KeyboardInterrupt.
         """
-        self._act(self._queue.add(jobs))
-        while not self._queue.finished:
-            try:
+        with self._interrupts():
+            self._act(self._queue.add(jobs))
+            while not self._queue.finished:
                 self._wait_for_event()
-            except KeyboardInterrupt:
-                if self._queue.stopping:
-                    raise
-                self._client.note("Interrupted: finishing the frames in hand; once more to stop now")
-                self._act(self._queue.handle(Interrupted()))
         return not self._queue.stopping
+
+    @contextmanager
+    def _interrupts(self) -> Iterator[None]:
+        """Make the first Ctrl-C an event like any other: an exception in the middle of handling one would lose it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def interrupted(signum: int, frame: object) -> None:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            self._interrupted = True
+            self._inbox.put(Interrupted())
+
+        before = signal.signal(signal.SIGINT, interrupted)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _wait_for_event(self) -> None:
         try:
@@ -142,7 +162,9 @@ class Pool:
         except queue.Empty:
             self._kill_late_workers()
             return
-        if isinstance(heard, (Written, WriteFailed)):
+        if isinstance(heard, Interrupted):
+            self._client.note("Interrupted: finishing the frames in hand; once more to stop now")
+        if isinstance(heard, (Written, WriteFailed, Interrupted)):
             self._act(self._queue.handle(heard))
             return
         number, message = heard

@@ -26,7 +26,6 @@ class Service:
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
-        bpy.ops.wm.read_factory_settings(use_empty=True)
         scene.enable_addons([])
         self.hook = truth.Hook()
         self.truths: list[str] = []
@@ -44,8 +43,11 @@ class Service:
         result: dict[str, Any] = getattr(self, do)(**arguments)
         return result
 
-    def open(self, blend: str, settings: dict[str, Any], truths: list[str]) -> dict[str, Any]:
-        """Open a .blend and set it up; returns what a plan needs to know of it (`plan.SceneInfo`)."""
+    def open(self, blend: str, settings: dict[str, Any], truths: list[str], expected: str | None) -> dict[str, Any]:
+        """Open a .blend and set it up; returns what a plan needs to know of it (`plan.SceneInfo`).
+
+        With `expected`, refuse a file that is not the one with that SHA-256.
+        """
         digest = hashlib.sha256()
         try:
             with open(blend, "rb") as stream:
@@ -53,6 +55,8 @@ class Service:
                     digest.update(block)
         except OSError as exc:
             raise WorkerFault("scene", f"the file cannot be read: {exc.strerror}") from exc
+        if expected not in (None, digest.hexdigest()):
+            raise WorkerFault("scene", "the file was changed while the run went on; start the command again")
         current = scene.open_scene(blend, autoexec=settings["autoexec"], addons=settings["addons"])
         scene.check_camera(current)
         engine = current.render.engine

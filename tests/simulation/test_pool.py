@@ -1,0 +1,432 @@
+"""The pool with real processes that are not Blender: every outcome is collected, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import REPOSITORY, exists, running, wait_until
+from tests.simulation.fakes import Client
+from visionsim.errors import DataError
+from visionsim.simulation.jobs import FrameTask, Job, OpenTask
+from visionsim.simulation.pool import Pool
+
+
+def frames(scene: str, *numbers: int, sequence: str = "s") -> Job:
+    return Job(scene, sequence, numbers)
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+@pytest.fixture
+def pool(fakes, client, tmp_path, monkeypatch):
+    """Context manager (jobs=, timeout=, **script) -> Pool; checks that it leaves nothing behind."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("visionsim.simulation.pool.scratch_folder", lambda: str(scratch))
+
+    @contextmanager
+    def go(*, jobs: int = 2, timeout: float | None = None, command: list[str] | None = None, **script):
+        before = set(threading.enumerate())
+        try:
+            with Pool(command or fakes.command(**script), client, jobs=jobs, timeout=timeout) as started:
+                yield started
+        finally:
+            assert not [pid for pid in fakes.pids() if exists(pid)], "processes are left, or zombies of them"
+            assert list(scratch.iterdir()) == [], "scratch files are left"
+            assert set(threading.enumerate()) <= before, "threads are left"
+
+    return go
+
+
+# The ordinary course.
+
+
+def test_every_frame_is_rendered_and_written(pool, client):
+    with pool(jobs=2) as started:
+        assert started.run([frames("a", *range(10)), frames("b", *range(5))])
+    expected = {FrameTask("a", "s", n): f"a {n}" for n in range(10)} | {
+        FrameTask("b", "s", n): f"b {n}" for n in range(5)
+    }
+    assert {task: text for task, text in client.results.items() if isinstance(task, FrameTask)} == expected
+    assert not client.failures and not client.notes
+
+
+def test_run_without_jobs_starts_nothing(pool, fakes):
+    with pool() as started:
+        assert started.run([])
+    assert fakes.pids() == []
+
+
+def test_run_again_keeps_the_workers_and_their_scenes(pool, client, fakes):
+    with pool(jobs=2) as started:
+        started.run([Job("a"), Job("b")])
+        assert client.results[OpenTask("a")] == {"scene": "a"}
+        started.run([frames("a", 1, 2)])
+    assert client.frames == [1, 2]
+    assert len(fakes.pids()) <= 2
+
+
+def test_never_more_processes_than_jobs(pool, fakes):
+    with pool(jobs=3) as started:
+        started.run([frames("a", *range(30))])
+    assert 1 <= len(fakes.pids()) <= 3
+
+
+def test_start_ahead_of_the_work(pool, fakes, client):
+    with pool(jobs=2) as started:
+        started.start(2)
+        wait_until(lambda: len(fakes.pids()) == 2, "both workers")
+        started.run([frames("a", 1)])
+    assert len(fakes.pids()) == 2
+    assert client.frames == [1]
+
+
+def test_writing_happens_outside_the_callers_thread(pool, client):
+    with pool() as started:
+        started.run([frames("a", *range(6))])
+    assert client.writer_threads and client.thread not in client.writer_threads
+
+
+# Deaths.
+
+
+def test_dead_worker_is_replaced_and_its_frame_rendered(pool, client, fakes):
+    with pool(jobs=1, tasks={"render 2": ("die", 1)}) as started:
+        assert started.run([frames("a", 1, 2, 3, 4)])
+    assert client.frames == [1, 2, 3, 4]
+    assert len(fakes.pids()) == 2
+    assert any("SIGSEGV" in note for note in client.notes)
+
+
+def test_frame_that_kills_every_worker_fails_and_the_rest_is_done(pool, client):
+    with pool(jobs=2, tasks={"render 2": ("die", 99)}) as started:
+        assert started.run([frames("a", 1, 2, 3, 4)])
+    assert client.frames == [1, 3, 4]
+    (failure,) = client.failures.values()
+    assert failure.task.frame == 2 and "SIGSEGV" in failure.message
+
+
+def test_scene_that_kills_every_worker_fails_and_others_are_done(pool, client):
+    with pool(jobs=1, tasks={"open a": ("exit", 99)}) as started:
+        assert started.run([frames("a", 1, 2), frames("b", 3)])
+    assert client.frames == [3]
+    assert "code 11" in client.failures[OpenTask("a")].message
+
+
+def test_worker_killed_from_outside_is_replaced(pool, client, fakes):
+    def kill_one(task) -> None:
+        if task == FrameTask("a", "s", 2):
+            os.kill(fakes.pids()[0], signal.SIGKILL)
+
+    client.on_done = kill_one
+    with pool(jobs=1) as started:
+        assert started.run([frames("a", *range(8))])
+    assert client.frames == list(range(8))
+
+
+def test_note_about_a_death_shows_the_end_of_the_log(pool, client, tmp_path):
+    with pool(jobs=1, tasks={"render 1": ("die", 1)}) as started:
+        started.log_to(tmp_path / "logs")
+        started.run([frames("a", 1)])
+    (note,) = client.notes
+    assert "about to die" in note and str(tmp_path / "logs" / "worker-00.log") in note
+
+
+def test_worker_that_says_nonsense_is_replaced(pool, client):
+    with pool(jobs=1, tasks={"render 1": ("garbage", 1)}) as started:
+        assert started.run([frames("a", 1, 2)])
+    assert client.frames == [1, 2]
+
+
+# Refusals.
+
+
+def test_frame_refused_once_is_rendered_the_second_time(pool, client, fakes):
+    with pool(jobs=1, tasks={"render 1": ("raise", 1)}) as started:
+        assert started.run([frames("a", 1)])
+    assert client.frames == [1] and fakes.attempts("render 1") == 2
+
+
+def test_frame_refused_every_time_fails_with_the_workers_words(pool, client, fakes):
+    with pool(jobs=1, tasks={"render 1": ("raise", 99)}) as started:
+        assert started.run([frames("a", 1, 2)])
+    assert client.frames == [2] and fakes.attempts("render 1") == 3
+    assert "out of memory" in client.failures[FrameTask("a", "s", 1)].message
+
+
+def test_scene_that_is_none_fails_at_once_with_its_frames(pool, client, fakes):
+    with pool(jobs=1, tasks={"open a": ("scene", 99)}) as started:
+        assert started.run([frames("a", 1, 2), frames("b", 3)])
+    assert client.frames == [3] and fakes.attempts("open a") == 1
+    assert client.failures[OpenTask("a")].kind == "scene"
+
+
+def test_wrong_request_is_told_as_such(pool, client):
+    with pool(jobs=1, tasks={"open a": ("request", 99)}) as started:
+        started.run([Job("a")])
+    assert client.failures[OpenTask("a")].kind == "request"
+
+
+# Time-outs.
+
+
+def test_hung_frame_is_killed_after_the_timeout_and_tried_again(pool, client):
+    began = time.monotonic()
+    with pool(jobs=1, timeout=0.5, tasks={"render 2": ("hang", 1)}) as started:
+        assert started.run([frames("a", 1, 2, 3)])
+    assert client.frames == [1, 2, 3]
+    assert any("0.5 s" in note for note in client.notes)
+    assert time.monotonic() - began < 5
+
+
+def test_frame_that_always_hangs_fails_naming_the_limit(pool, client):
+    with pool(jobs=2, timeout=0.4, tasks={"render 1": ("hang", 99)}) as started:
+        assert started.run([frames("a", 1, 2)])
+    assert client.frames == [2]
+    assert "0.4 s" in client.failures[FrameTask("a", "s", 1)].message
+
+
+def test_timeout_counts_each_frame_for_itself(pool, client):
+    slow = {f"render {n}": ("slow", 1) for n in range(4)}
+    with pool(jobs=1, timeout=0.9, tasks=slow) as started:
+        assert started.run([frames("a", *range(4))])  # 1.2 s altogether.
+    assert client.frames == [0, 1, 2, 3] and not client.notes
+
+
+# Nothing can be started.
+
+
+def test_workers_that_exit_at_start_fail_everything_with_the_reason(pool, client, fakes):
+    with pool(jobs=2, start="exit") as started:
+        assert started.run([frames("a", 1, 2), Job("b")])
+    assert set(client.failures) == {FrameTask("a", "s", 1), FrameTask("a", "s", 2), OpenTask("b")}
+    assert all("code 127" in failure.message for failure in client.failures.values())
+    assert any("libGL" in note for note in client.notes)
+    assert len(fakes.pids()) <= 4
+
+
+def test_workers_of_another_protocol_fail_everything(pool, client):
+    with pool(jobs=1, start="wrong-protocol") as started:
+        assert started.run([frames("a", 1)])
+    assert set(client.failures) == {FrameTask("a", "s", 1)}
+
+
+def test_program_that_is_no_worker_fails_everything(pool, client):
+    with pool(jobs=1, command=["/bin/true"]) as started:
+        assert started.run([frames("a", 1)])
+    assert "code 0" in client.failures[FrameTask("a", "s", 1)].message
+
+
+# Writers.
+
+
+def test_frame_that_cannot_be_written_fails_with_the_reason(pool, client):
+    def refuse(task) -> None:
+        if task.frame == 2:
+            raise DataError("the worker delivered too little")
+
+    client.on_write = refuse
+    with pool(jobs=1) as started:
+        assert started.run([frames("a", 1, 2, 3)])
+    assert client.frames == [1, 3]
+    assert client.failures[FrameTask("a", "s", 2)].message == "the worker delivered too little"
+
+
+def test_full_disk_stops_rendering_soon(pool, client, fakes):
+    def full(task) -> None:
+        raise OSError(28, "No space left on device")
+
+    client.on_write = full
+    with pool(jobs=1) as started:
+        assert started.run([frames("a", *range(100))])
+    assert len(client.failures) == 100
+    assert all("No space left" in failure.message for failure in client.failures.values())
+    assert sum(fakes.attempts(f"render {n}") for n in range(100)) < 20
+
+
+def test_slip_in_our_own_writer_is_a_failure_and_logged(pool, client, caplog):
+    client.on_write = lambda task: {}[task]
+    with pool(jobs=1) as started:
+        assert started.run([frames("a", 1)])
+    assert "KeyError" in client.failures[FrameTask("a", "s", 1)].message
+    assert "Traceback" in caplog.text
+
+
+def test_workers_wait_while_the_writers_stall(pool, client, fakes):
+    stall = threading.Event()
+    client.on_write = lambda task: stall.wait(10)
+    counts = []
+
+    def rendered() -> int:
+        return sum(fakes.attempts(f"render {n}") for n in range(40))
+
+    def watch() -> None:
+        wait_until(lambda: rendered() >= 3, "the first frames")
+        time.sleep(0.5)
+        counts.append(rendered())
+        stall.set()
+
+    watcher = threading.Thread(target=watch)
+    with pool(jobs=1) as started:
+        watcher.start()
+        assert started.run([frames("a", *range(40))])
+    watcher.join()
+    assert counts[0] <= 5  # UNWRITTEN_PER_WORKER, and what was sent ahead.
+    assert client.frames == list(range(40))
+
+
+# Interruption.
+
+
+def ctrl_c() -> None:
+    """What the terminal does; pytest leaves Python's own handler in place."""
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+def ctrl_c_soon(seconds: float = 0.15) -> None:
+    """While the pool waits for its workers."""
+    threading.Timer(seconds, ctrl_c).start()
+
+
+def interrupt_after(client: Client, task, interrupt) -> None:
+    """Interrupt when `task` is done; once."""
+
+    def done(other) -> None:
+        if other == task:
+            client.on_done = lambda task: None
+            interrupt()
+
+    client.on_done = done
+
+
+SLOW = {f"render {n}": ("slow", 1) for n in range(100)}
+
+
+def test_interrupt_finishes_the_frames_in_hand(pool, client):
+    interrupt_after(client, FrameTask("a", "s", 0), ctrl_c_soon)
+    with pool(jobs=1, tasks=SLOW) as started:
+        assert not started.run([frames("a", *range(100))])
+    # One in hand and one sent ahead when the signal came, or one more if the machine is slow.
+    assert client.frames in ([0, 1, 2], [0, 1, 2, 3])
+    assert not client.failures
+    assert any("Interrupted" in note for note in client.notes)
+
+
+def test_interrupt_during_a_callback_finishes_the_frames_in_hand(pool, client):
+    interrupt_after(client, FrameTask("a", "s", 1), ctrl_c)
+    with pool(jobs=2, tasks=SLOW) as started:
+        assert not started.run([frames("a", *range(100))])
+    assert 2 <= len(client.frames) <= 8
+    assert not client.failures
+
+
+def test_second_interrupt_leaves_at_once(pool, client, fakes):
+    began = time.monotonic()
+    client.note = lambda message: ctrl_c_soon()
+    interrupt_after(client, OpenTask("a"), ctrl_c_soon)
+    with pytest.raises(KeyboardInterrupt), pool(jobs=1, tasks={"render 1": ("hang", 99)}) as started:
+        started.run([frames("a", 1, 2)])
+    assert time.monotonic() - began < 5
+
+
+def test_run_after_an_interrupt_does_nothing(pool, client):
+    interrupt_after(client, FrameTask("a", "s", 0), ctrl_c_soon)
+    with pool(jobs=1, tasks=SLOW) as started:
+        assert not started.run([frames("a", *range(50))])
+        done = len(client.frames)
+        assert not started.run([frames("a", 99)])
+    assert len(client.frames) == done
+
+
+# Leaving in the middle.
+
+
+def test_error_in_the_block_ends_hung_workers_at_once(pool, fakes):
+    began = time.monotonic()
+    with (
+        pytest.raises(ZeroDivisionError),
+        pool(jobs=2, tasks={"open a": ("hang", 9), "open b": ("hang", 9)}) as started,
+    ):
+        started.start(2)
+        wait_until(lambda: len(fakes.pids()) == 2, "both workers")
+        raise ZeroDivisionError
+    assert time.monotonic() - began < 5
+
+
+def test_worker_that_ignores_everything_is_killed_at_once_in_the_middle_of_something(pool, client, fakes):
+    def fail(task) -> None:
+        if task == FrameTask("a", "s", 0):
+            wait_until(lambda: fakes.attempts("render 1"), "the second frame to be begun")
+            raise ZeroDivisionError
+
+    client.on_done = fail
+    began = time.monotonic()
+    with pytest.raises(ZeroDivisionError), pool(jobs=1, stubborn=True, tasks={"render 1": ("hang", 9)}) as started:
+        started.run([frames("a", 0, 1)])
+    assert time.monotonic() - began < 3  # Asking it to leave would take twice two seconds.
+
+
+def test_error_in_a_callback_comes_out_of_run_and_ends_everything(pool, client):
+    def fail(task) -> None:
+        raise ZeroDivisionError
+
+    client.on_done = fail
+    with pytest.raises(ZeroDivisionError), pool(jobs=2) as started:
+        started.run([frames("a", *range(20))])
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from tests.simulation.fakes import Client, Fakes
+from visionsim.simulation import pool
+from visionsim.simulation.jobs import Job
+
+pool.scratch_folder = lambda: sys.argv[1]
+with pool.Pool(Fakes(Path(sys.argv[1])).command(tasks={"render 1": ("hang", 99)}), Client(), jobs=1) as started:
+    started.run([Job("a", "s", (1,))])
+"""
+
+
+def test_workers_of_a_killed_parent_end_by_themselves(fakes):
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(fakes.state)], env=environment) as parent:
+        wait_until(lambda: fakes.attempts("render 1"), "the worker to be in the middle of a frame")
+        (worker,) = fakes.pids()
+        parent.kill()
+    wait_until(lambda: not running(worker), "the orphan to leave")
+
+
+# Logs.
+
+
+def test_logs_are_kept_per_worker_and_hold_the_chatter(pool, tmp_path):
+    floods = {f"render {n}": ("flood", 1) for n in range(2)}
+    with pool(jobs=2, tasks=floods) as started:
+        started.run([Job("a"), Job("b")])
+        started.log_to(tmp_path / "logs")
+        started.run([frames("a", 0), frames("b", 1)])
+    logs = sorted((tmp_path / "logs").iterdir())
+    assert [log.name for log in logs] == ["worker-00.log", "worker-01.log"]
+    text = "".join(log.read_text() for log in logs)
+    assert text.count("out: Blender starts") == text.count("err: Blender starts") == 2
+    assert text.count("out: chatter 3999 ") == text.count("err: chatter 3999 ") == 2
+
+
+def test_no_log_file_before_it_is_asked_for(pool, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pool(jobs=1) as started:
+        started.run([Job("a")])
+    assert not list(Path().rglob("*.log"))

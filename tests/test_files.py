@@ -1,0 +1,200 @@
+"""Files appear whole or not at all; folders are probed without a trace; natural order; checksums."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.helpers import REPOSITORY
+from visionsim.errors import OutputNotWritable
+from visionsim.files import checksum, ensure_writable, natural_key, whole_file, write_json
+
+
+def test_whole_file_becomes_the_path(tmp_path):
+    path = tmp_path / "a.png"
+    with whole_file(path) as partial:
+        partial.write_bytes(b"picture")
+        assert not path.exists()
+    assert path.read_bytes() == b"picture"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whole_file_is_a_hidden_sibling_with_the_same_suffix(tmp_path):
+    with whole_file(tmp_path / "a.png") as partial:
+        assert partial.parent == tmp_path
+        assert partial.suffix == ".png"
+        assert partial.name.startswith(".")
+        partial.touch()
+
+
+def test_whole_file_replaces_what_was_there_at_the_end(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    with whole_file(path) as partial:
+        partial.write_bytes(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, SystemExit])
+def test_whole_file_leaves_nothing_when_the_block_fails(tmp_path, error):
+    with pytest.raises(error), whole_file(tmp_path / "a.png") as partial:
+        partial.write_bytes(b"half")
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whole_file_leaves_the_old_one_when_the_block_fails(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), whole_file(path) as partial:
+        partial.write_bytes(b"half")
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whole_file_that_was_never_written_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "a.png"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from visionsim.files import whole_file
+
+with whole_file(Path(sys.argv[1])) as partial:
+    partial.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_whole_file_of_a_killed_process_leaves_nothing_that_looks_finished(tmp_path):
+    path = tmp_path / "frame_000001.png"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], env={"PYTHONPATH": str(REPOSITORY)}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not path.exists()
+    assert [left for left in tmp_path.iterdir() if not left.name.startswith(".")] == []
+
+
+def test_whole_file_after_a_kill_succeeds(tmp_path):
+    path = tmp_path / "frame_000001.png"
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], env={"PYTHONPATH": str(REPOSITORY)}, check=False)
+    with whole_file(path) as partial:
+        partial.write_bytes(b"whole")
+    assert path.read_bytes() == b"whole"
+
+
+def test_write_json_is_readable_and_keeps_text(tmp_path):
+    write_json(tmp_path / "a.json", {"name": "Würfel\n", "x": [1, 2.5, None]})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert "Würfel" in text and text.endswith("}\n")
+    assert json.loads(text) == {"name": "Würfel\n", "x": [1, 2.5, None]}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
+def test_write_json_of_what_json_has_not_leaves_nothing(tmp_path, value):
+    with pytest.raises((ValueError, TypeError)):
+        write_json(tmp_path / "a.json", {"x": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+# Folders.
+
+
+def test_ensure_writable_leaves_nothing_behind(tmp_path):
+    ensure_writable(tmp_path / "a" / "b" / "c")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ensure_writable_of_a_folder_that_is_there(tmp_path):
+    (tmp_path / "keep").touch()
+    ensure_writable(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["keep"]
+
+
+def test_ensure_writable_of_a_relative_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ensure_writable(Path("datasets/new"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["", "b", "b/c"])
+def test_ensure_writable_under_a_file_is_refused(tmp_path, below):
+    (tmp_path / "a").touch()
+    with pytest.raises(OutputNotWritable) as caught:
+        ensure_writable(tmp_path / "a" / below)
+    assert "not a directory" in str(caught.value)
+    assert str(tmp_path / "a" / below) in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["/proc/visionsim/datasets", "/sys/visionsim"])
+def test_ensure_writable_where_not_even_root_may_write_is_refused(folder):
+    if not Path(folder).parents[-2].is_dir():
+        pytest.skip("needs Linux's /proc and /sys")
+    with pytest.raises(OutputNotWritable, match=folder):
+        ensure_writable(Path(folder))
+
+
+# Order.
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["take10", "take2", "take1"], ["take1", "take2", "take10"]),
+        (["b", "A", "a1", "C"], ["A", "a1", "b", "C"]),
+        (["10", "9", "a", ""], ["", "9", "10", "a"]),
+        (["a/10/b", "a/9/c"], ["a/9/c", "a/10/b"]),
+        (["v1.10", "v1.9", "v1"], ["v1", "v1.9", "v1.10"]),
+    ],
+)
+def test_natural_key_by_hand(names, expected):
+    assert sorted(names, key=natural_key) == expected
+
+
+NAMES = st.text(st.sampled_from("abB019._- é٣/"), max_size=10)
+
+
+@given(st.lists(NAMES, max_size=6), st.randoms(use_true_random=False))
+def test_natural_key_orders_any_names_whatever_their_order_was(names, random):
+    shuffled = random.sample(names, len(names))
+    keys = [[natural_key(name) for name in sorted(order, key=natural_key)] for order in (names, shuffled)]
+    assert keys[0] == keys[1]
+
+
+@given(st.text("ab_", max_size=5), st.integers(0, 10**12), st.integers(0, 10**12))
+def test_natural_key_orders_numbers_by_value(stem, first, second):
+    keys = natural_key(f"{stem}{first}"), natural_key(f"{stem}{second}")
+    assert (keys[0] < keys[1]) == (first < second)
+
+
+# Checksums.
+
+
+@given(st.binary(max_size=2000))
+def test_checksum_is_crc32(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "data"
+    path.write_bytes(data)
+    assert checksum(path) == f"{zlib.crc32(data):08x}"
+
+
+def test_checksum_of_more_than_one_block(tmp_path):
+    data = bytes(range(256)) * 10_000  # 2.5 MB; blocks are 1 MiB.
+    (tmp_path / "data").write_bytes(data)
+    assert checksum(tmp_path / "data") == f"{zlib.crc32(data):08x}"
+
+
+def test_checksum_by_hand(tmp_path):
+    (tmp_path / "data").write_bytes(b"123456789")
+    assert checksum(tmp_path / "data") == "cbf43926"  # The check value of CRC-32 (ISO-HDLC).
