@@ -53,7 +53,7 @@ def checksum(path: Path) -> str:
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
     """Sort key under which `take2` comes before `take10`."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.split(r"(\d+)", text)]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", text)]
 
 
 def ensure_writable(folder: Path) -> None:
@@ -62,9 +62,9 @@ def ensure_writable(folder: Path) -> None:
     The check really writes: permission bits say nothing to root, or on a read-only file system.
     """
     ancestor = folder
-    while not ancestor.exists() and ancestor != ancestor.parent:
-        ancestor = ancestor.parent
     try:
+        while not ancestor.exists() and ancestor != ancestor.parent:
+            ancestor = ancestor.parent
         if not ancestor.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         with tempfile.TemporaryDirectory(prefix=".visionsim-", dir=ancestor):

@@ -71,7 +71,7 @@ def truth(frame: int) -> dict[str, dict[str, np.ndarray]]:
         flow[row, column, :2] = project(point + speed, frame + 1) - pixel
         flow[row, column, 2:] = project(point - speed, frame - 1) - pixel
     return {
-        "depths": {"Z": depth},
+        "depths": {"Y": depth},
         "normals": {name: normals[..., i] for i, name in enumerate("RGB")},
         "segmentations": {"Y": ids},
         "flows": {name: flow[..., i] for i, name in enumerate("RGBA")},
@@ -212,5 +212,5 @@ def test_examples_of_the_dataset_format(sequence, tmp_path, monkeypatch):
     assert [line["frame"] for line in namespace["finished"]] == list(FRAMES)
     assert namespace["transforms"]["fps"] == FPS
     saved = np.load(tmp_path / "sequence" / "depths_npy" / "depth_000010.npy")
-    first = truth(10)["depths"]["Z"]
+    first = truth(10)["depths"]["Y"]
     assert np.array_equal(saved, np.where(np.isfinite(first), first, 0))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import OpenEXR
 import pytest
@@ -174,3 +178,52 @@ def test_read_passes_of_several_parts(path):
 def test_read_passes_with_dots_in_the_layers_name(path):
     write_exr(path, {"View.Layer.001.Depth.V": flat(1.0)})
     assert read_passes(path, "View.Layer.001")["Depth"][0, 0].tolist() == [1]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_truncated_file_is_an_error_at_every_length(path, codec):
+    rng = np.random.default_rng(5)
+    write_exr(path, {"Y": rng.standard_normal((33, 20), np.float32)}, codec)
+    data = path.read_bytes()
+    for length in [0, 1, 4, 100, len(data) // 2, len(data) - 100, len(data) - 1]:
+        path.write_bytes(data[:length])
+        with pytest.raises(DataError) as caught:
+            read_exr(path)
+        assert str(path) in str(caught.value)
+
+
+def test_damaged_pixels_of_a_compressed_file_are_an_error(path):
+    write_exr(path, {"Y": np.tile(np.arange(64, dtype=np.float32), (64, 1))}, "ZIP")
+    data = bytearray(path.read_bytes())
+    data[-30] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(DataError):
+        read_exr(path)
+
+
+def test_reading_a_damaged_file_leaves_stdout_alone(path, capsys):
+    # Commands with --json have one document there and nothing else; the library prints its complaints.
+    write_exr(path, {"Y": np.zeros((40, 40), np.float32)})
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(DataError):
+        read_exr(path)
+    assert capsys.readouterr().out == ""
+
+
+def test_reading_in_threads_leaves_stdout_and_warning_filters_as_they_were(tmp_path):
+    write_exr(tmp_path / "a.exr", {"Y": np.random.default_rng(1).standard_normal((300, 300), np.float32)})
+    before = sys.stdout, list(warnings.filters)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(read_exr, [tmp_path / "a.exr"] * 100))
+    assert (sys.stdout, list(warnings.filters)) == before
+
+
+def test_file_that_lost_one_of_its_parts_is_an_error(path):
+    parts = [
+        OpenEXR.Part({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}, {"V": flat(1.0)}, name)
+        for name in ("Layer.Depth", "Layer.IndexOB")
+    ]
+    OpenEXR.File(parts).write(str(path))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError):
+        read_passes(path, "Layer")

@@ -84,7 +84,7 @@ def test_truth_of_every_frame_matches_geometry(rendered: Rendered) -> None:
         same = ids == true_ids
         hit = same & (true_ids > 0)
         assert hit.sum() > 0.5 * ids.size  # The scene fills most of the picture: this test looks at something.
-        depth = rendered.read("depths", index, "Z")
+        depth = rendered.read("depths", index, "Y")
         assert np.isposinf(depth[same & (true_ids == 0)]).all()
         error = np.abs(depth[hit] / truth["depth"][hit] - 1)
         assert error[inner[hit]].max() <= 1e-5

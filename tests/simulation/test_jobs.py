@@ -57,7 +57,6 @@ class Model:
         self.blames: Counter = Counter()
         self.numbers: set[int] = set()
         self.interrupted = False
-        self.failed_starts = 0
 
     # What happens to the queue.
 
@@ -68,12 +67,10 @@ class Model:
 
     def ready(self, number: int) -> list:
         self.workers[number].ready = True
-        self.failed_starts = 0
         return self.act(self.queue.handle(WorkerReady(number)))
 
     def die(self, number: int, reason: str = "was killed by SIGKILL") -> list:
         worker = self.workers.pop(number)
-        self.failed_starts += not worker.ready
         if worker.sent:
             self.blames[worker.sent[0]] += 1
         return self.act(self.queue.handle(WorkerDied(number, reason)))
@@ -125,6 +122,7 @@ class Model:
         return actions
 
     def _start(self, number: int) -> None:
+        assert not self.interrupted, "a worker is started after the user wanted to stop"
         assert number not in self.numbers, "a worker's number is used twice"
         self.numbers.add(number)
         self.workers[number] = ModelWorker()
@@ -134,9 +132,8 @@ class Model:
         assert number in self.workers, f"sent to worker {number}, which is dead"
         worker = self.workers[number]
         assert worker.ready, f"sent to worker {number} before it said hello"
-        if isinstance(task, FrameTask):
-            assert not self.interrupted, f"{task} is begun after the user wanted to stop"
-            assert task.scene not in self.failed_scenes, f"{task} is begun after its scene was given up"
+        assert not self.interrupted, f"{task} is begun after the user wanted to stop"
+        assert task.scene not in self.failed_scenes, f"{task} is begun after its scene was given up"
         assert len(self.rendered) < UNWRITTEN_PER_WORKER * self.queue.max_workers, "sent while the writers are behind"
         if isinstance(task, OpenTask):
             assert not worker.sent, "a scene is opened under frames that are still to be rendered"
@@ -151,6 +148,7 @@ class Model:
     def _end(self, task, how: str) -> None:
         if isinstance(task, OpenTask):
             if how == "failed":
+                assert task.scene not in self.failed_scenes, "a scene is reported as failed twice"
                 self.failed_scenes.append(task.scene)
             return
         assert task not in self.ended, f"{task} is {how}, and was {self.ended[task]} before"
@@ -182,9 +180,11 @@ class Model:
             assert not (self.queue.finished and self.pending), "finished, with frames left"
         keeping_up = len(self.rendered) < UNWRITTEN_PER_WORKER * self.queue.max_workers
         if idle and keeping_up and not self.interrupted:
-            # One frame is not worth opening a scene for: each busy worker may keep one.
-            # Whatever is beyond that, an idle worker must have been given.
+            # One frame is not worth opening a scene for: each busy worker may keep one, of a scene that is not open
+            # at the idle one. Whatever is beyond that, an idle worker must have been given.
             assert len(self.pending) <= len(busy), "a worker idles while there are frames to take"
+            for worker in idle:
+                assert not any(task.scene == worker.scene for task in self.pending), "... of the scene it has open"
         for task, count in self.blames.items():
             allowed = self.queue.max_attempts + (self.queue.max_workers - 1) * isinstance(task, OpenTask)
             assert count <= allowed, f"{task} was tried {count} times"
@@ -201,8 +201,7 @@ class Model:
                 # Scenes are opened far less often than frames are rendered: let it go wrong more often.
                 events += [(self.answer, number)] * (3 if isinstance(worker.sent[0], OpenTask) else 6)
                 events += [(self.refuse, number, kind) for kind in ("frame", "frame", "scene", "request")]
-            # Not so many that the queue stops to start workers: that has examples of its own.
-            if deaths and (worker.ready or self.failed_starts < START_FAILURES - 1):
+            if deaths:
                 events += [(self.die, number)] * 2
         for index in range(len(self.rendered)):
             events += [(self.written, index)] * 2 + [(self.write_failed, index)] * (index == 0)
@@ -565,6 +564,89 @@ def test_frame_that_is_refused_after_an_interrupt_is_not_tried_again():
     model.die(0)
     assert model.queue.finished
     assert not model.ended
+
+
+# Examples: what the simulation below finds only now and then.
+
+
+def test_dead_last_worker_fails_the_rest_when_none_can_be_started():
+    model = Model(max_workers=2, max_attempts=1)
+    model.add(frames("a", 1), frames("b", 1))
+    model.ready(0)
+    for number in range(1, 1 + START_FAILURES):
+        model.die(number, "exited with code 127")
+    model.die(0)
+    assert model.queue.finished
+    assert len(model.ended) == 2
+
+
+def test_work_added_after_no_worker_could_be_started_fails_at_once():
+    model = Model(max_workers=1)
+    model.add(frames("a", 1))
+    for number in range(START_FAILURES):
+        model.die(number, "exited with code 127")
+    model.add(frames("b", 1))
+    assert model.queue.finished
+    assert "code 127" in model.failures[-1].message
+
+
+def test_workers_that_are_still_starting_are_waited_for():
+    model = Model(max_workers=5)
+    model.add(frames("a", *range(10)))
+    for number in range(START_FAILURES):
+        model.die(number)
+    assert model.workers and not model.failures
+    model.finish()
+    assert set(model.ended.values()) == {"done"}
+
+
+@pytest.mark.parametrize("event", ["refuse", "die"])
+@pytest.mark.parametrize("job", [Job("a"), frames("a", 1, 2)], ids=["scene", "frames"])
+def test_scene_that_goes_wrong_after_an_interrupt_is_not_opened_again(event, job):
+    model = one_worker(job)
+    model.interrupt()
+    assert getattr(model, event)(0) == []
+    assert model.queue.finished
+
+
+@pytest.mark.parametrize("event", ["refuse", "die"])
+def test_scene_that_failed_elsewhere_is_neither_opened_nor_reported_again(event):
+    model = Model(max_workers=2)
+    model.add(frames("a", *range(10)))
+    for number in (0, 1):
+        model.ready(number)
+    model.refuse(0, "scene")
+    assert getattr(model, event)(1) == []
+    assert model.failed_scenes == ["a"] and model.queue.finished
+
+
+def test_scene_refused_by_two_workers_is_reported_once():
+    model = Model(max_workers=2)
+    model.add(frames("a", *range(10)))
+    for number in (0, 1):
+        model.ready(number)
+    model.refuse(0, "scene")
+    model.refuse(1, "scene")
+    assert model.failed_scenes == ["a"]
+
+
+def test_last_frame_is_taken_by_the_worker_that_has_its_scene_open():
+    model = Model(max_workers=3)
+    model.add(Job("a"), Job("b"), Job("b"))
+    for step in (model.ready, model.answer):
+        for number in range(3):
+            step(number)
+    # Worker 0 keeps one frame of `a` back, worker 1 one of `b`; worker 2 has `b` open and nothing to do.
+    model.add(frames("a", 1, 2, 3), frames("b", 1, 2, 3))
+    model.finish()
+    assert model.opened == ["a", "b", "b"]
+
+
+def test_worker_that_joins_opens_the_scene_that_nobody_is_opening():
+    model = Model(max_workers=2)
+    model.add(*(frames(scene, *range(4), sequence=sequence) for scene in "ab" for sequence in "st"))
+    model.finish()
+    assert sorted(model.opened) == ["a", "b"]
 
 
 # Whatever the order of events.

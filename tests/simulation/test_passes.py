@@ -56,9 +56,9 @@ def test_missing_pass_is_an_error_that_names_it_and_what_there_is(kind):
 
 def test_depth_keeps_values_and_makes_the_background_infinite():
     channels = convert("depths", Depth=image(0.5, HIT, 9.9e9, MISS, 2e10))
-    assert list(channels) == ["Z"]
-    assert channels["Z"].dtype == np.float32
-    assert channels["Z"].tolist() == [[0.5, 2.0, np.float32(9.9e9), math.inf, math.inf]]
+    assert list(channels) == ["Y"]
+    assert channels["Y"].dtype == np.float32
+    assert channels["Y"].tolist() == [[0.5, 2.0, np.float32(9.9e9), math.inf, math.inf]]
 
 
 def test_depth_of_cycles_background_is_background():

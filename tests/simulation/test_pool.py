@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -430,3 +431,52 @@ def test_no_log_file_before_it_is_asked_for(pool, tmp_path, monkeypatch):
     with pool(jobs=1) as started:
         started.run([Job("a")])
     assert not list(Path().rglob("*.log"))
+
+
+def test_interrupt_while_a_callback_runs_loses_nothing(pool, client):
+    interrupt_after(client, OpenTask("a"), ctrl_c)
+    with pool(jobs=1) as started:
+        assert not started.run([frames("a", 1, 2)])
+    assert not client.failures
+
+
+def test_program_that_cannot_be_executed_fails_everything_with_the_reason(pool, client, tmp_path):
+    (tmp_path / "blender").write_text("no program")
+    (tmp_path / "blender").chmod(0o755)
+    with pool(jobs=1, command=[str(tmp_path / "blender")]) as started:
+        assert started.run([frames("a", 1)])
+    assert "format" in client.failures[FrameTask("a", "s", 1)].message.lower()
+
+
+def test_workers_of_another_protocol_say_so(pool, client):
+    with pool(jobs=1, start="wrong-protocol") as started:
+        assert started.run([frames("a", 1)])
+    assert "protocol" in client.failures[FrameTask("a", "s", 1)].message
+
+
+def test_log_folder_that_vanishes_does_not_stop_the_run(pool, client, tmp_path):
+    def vanish(task) -> None:
+        shutil.rmtree(tmp_path / "logs", ignore_errors=True)
+
+    client.on_done = vanish
+    floods = {f"render {n}": ("flood", 1) for n in range(3)}
+    with pool(jobs=1, tasks=floods) as started:
+        started.log_to(tmp_path / "logs")
+        assert started.run([frames("a", *range(3))])
+    assert client.frames == [0, 1, 2]
+
+
+def test_child_that_outlives_a_dead_worker_does_not_hold_up_the_run(pool, client):
+    # It keeps the worker's stdout open, so that the end of the stream does not tell of the death.
+    with pool(jobs=1, timeout=0.5, tasks={"render 1": ("die, child stays", 1)}) as started:
+        began = time.monotonic()
+        assert started.run([frames("a", 1, 2)])
+        assert time.monotonic() - began < 5
+    assert client.frames == [1, 2]
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 1e12])
+def test_endless_timeout_is_a_timeout(pool, client, timeout):
+    with pool(jobs=1, timeout=timeout) as started:
+        assert started.run([frames("a", 1)])
+    assert client.frames == [1]

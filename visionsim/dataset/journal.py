@@ -96,7 +96,7 @@ class Journal:
         """
         journal = cls(folder, dict(settings))
         try:
-            text = journal.path.read_text(encoding="utf-8")
+            text = journal.path.read_text(encoding="utf-8", errors="replace")  # Damage is found line by line.
         except FileNotFoundError:
             return journal
         lines = text.splitlines(keepends=True)
@@ -148,8 +148,9 @@ class Journal:
 
 def mismatch_message(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """Name the settings that differ, with both values."""
-    names = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
-    fields = ", ".join(f"{name} (there {stored.get(name)!r}, now {wanted.get(name)!r})" for name in names)
+    names = sorted(n for n in {*stored, *wanted} if (n in stored, stored.get(n)) != (n in wanted, wanted.get(n)))
+    was, now = ({name: repr(of[name]) if name in of else "absent" for name in names} for of in (stored, wanted))
+    fields = ", ".join(f"{name} (there {was[name]}, now {now[name]})" for name in names)
     return (
         f"The folder holds frames made with other settings: {fields}. "
         f"Use the same settings, another output folder, or remove this one: {folder}"

@@ -55,6 +55,10 @@ def _validator(kind: DocumentKind) -> Callable[[Any], Any]:
 def validate(kind: DocumentKind, document: Any) -> None:
     """Raise SchemaError, naming the first value that is wrong, unless the document matches its schema."""
     try:
+        json.dumps(document, allow_nan=False)
+    except ValueError as exc:
+        raise SchemaError(f"Not a valid {kind}.json: NaN or an infinity is in it, which JSON has not") from exc
+    try:
         _validator(kind)(document)
     except fastjsonschema.JsonSchemaValueException as exc:
         raise SchemaError(f"Not a valid {kind}.json: {exc.message}") from exc

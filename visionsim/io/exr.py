@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
+import contextlib
+import io
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,15 +72,20 @@ def read_passes(path: Path, layer: str | None = None) -> dict[str, Any]:
     }
 
 
+_LOCK = threading.Lock()
+
+
 def _read(path: Path) -> dict[tuple[str, str], Any]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with OpenEXR.File(str(path), separate_channels=True) as file:
-                return {
-                    (part.name(), name): channel.pixels
-                    for part in file.parts
-                    for name, channel in part.channels.items()
-                }
-    except (RuntimeError, Warning, ValueError) as exc:
+        # Parts that it cannot read the library leaves out, and prints why: on our stdout, where a JSON document may
+        # have to be all there is. redirect_stdout is for one thread at a time.
+        complaints = io.StringIO()
+        with _LOCK, contextlib.redirect_stdout(complaints), OpenEXR.File(str(path), separate_channels=True) as file:
+            found = {
+                (part.name(), name): channel.pixels for part in file.parts for name, channel in part.channels.items()
+            }
+        if complaints.getvalue() or not found:
+            raise ValueError(complaints.getvalue())
+        return found
+    except (RuntimeError, ValueError) as exc:
         raise DataError(f"Not a readable EXR file ({str(exc).strip() or 'unknown reason'}): {path}") from exc

@@ -7,6 +7,7 @@ frame gives the same bytes. The pixels are copied as they are; only OpenEXR's ar
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 
 from visionsim.errors import DataError
@@ -44,6 +45,11 @@ def _clean_png(data: bytes, source: Path) -> tuple[bytes, int]:
         if position + 12 > len(data):
             raise DataError(f"Truncated PNG file: {source}")
         length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            raise DataError(f"Truncated PNG file: {source}")
+        if zlib.crc32(data[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            raise DataError(f"Damaged PNG file: {source}")
         if kind not in PNG_TEXT:
             parts.append(data[position : position + 12 + length])
         position += 12 + length
@@ -55,6 +61,8 @@ def _clean_jpeg(data: bytes, source: Path) -> tuple[bytes, int]:
     """Drop comments and application segments other than JFIF's (APP0) and the colour profile's (APP2)."""
     if not data.startswith(b"\xff\xd8"):
         raise DataError(f"Not a JPEG file: {source}")
+    if not data.endswith(b"\xff\xd9"):
+        raise DataError(f"Truncated JPEG file: {source}")
     parts, position, channels = [data[:2]], 2, 3
     while position + 4 <= len(data):
         marker, length = struct.unpack_from(">HH", data, position)

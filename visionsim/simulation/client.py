@@ -97,7 +97,7 @@ class RunClient:
 
     def write(self, task: FrameTask, reply: dict[str, Any]) -> float:
         """In a writer thread: the frame's files, then its line in the journal; returns what the frame took."""
-        from visionsim.simulation.output import FrameFormat, write_frame
+        from visionsim.simulation.writer import FrameFormat, write_frame
 
         item, config = self.sequences[task.sequence], self.config
         form = FrameFormat(
@@ -214,7 +214,7 @@ class RunClient:
 
     def finalise(self, item: OpenSequence) -> None:
         """All frames are there: write what describes them."""
-        from visionsim.simulation.output import write_documents
+        from visionsim.simulation.writer import write_documents
 
         try:
             write_documents(item.plan, item.journal)

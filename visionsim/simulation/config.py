@@ -6,12 +6,13 @@ The strings under the fields are the help texts of the command line.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from visionsim.errors import ConfigError
 
@@ -19,6 +20,7 @@ __all__ = ["GROUND_TRUTHS", "RenderConfig", "check_config", "parse_bytes", "sett
 
 FileFormat = Literal["PNG", "JPEG", "OPEN_EXR"]
 ExrCodec = Literal["NONE", "RLE", "ZIPS", "ZIP", "PIZ"]
+FlowDirection = Literal["forward", "backward"]
 DeviceType = Literal["auto", "cpu", "cuda", "optix", "hip", "oneapi", "metal"]
 
 GROUND_TRUTHS = ("depths", "normals", "flows", "segmentations")
@@ -49,7 +51,7 @@ class RenderConfig:
     """Write forward and backward optical flow."""
     segmentations: bool = False
     """Write object ids."""
-    flow_direction: Literal["forward", "backward"] = "forward"
+    flow_direction: FlowDirection = "forward"
     """Which flow the previews show."""
     debug: bool = False
     """Also write a colour preview beside each file of ground truth."""
@@ -94,10 +96,17 @@ class RenderConfig:
         return tuple(name for name in GROUND_TRUTHS if getattr(self, name))
 
 
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "file_format": get_args(FileFormat),
+    "exr_codec": get_args(ExrCodec),
+    "device_type": get_args(DeviceType),
+    "flow_direction": get_args(FlowDirection),
+}
+
 BIT_DEPTHS: Mapping[str, tuple[int, ...]] = {"PNG": (8, 16), "JPEG": (8,), "OPEN_EXR": (16, 32)}
 
 _NO_EFFECT_ON_BYTES = frozenset(
-    "executable flow_direction debug timeout autoexec log_dir allow_skips jobs autoscale max_job_vram".split()
+    "executable flow_direction debug timeout log_dir allow_skips jobs autoscale max_job_vram".split()
 )
 
 
@@ -108,6 +117,9 @@ def check_config(config: RenderConfig) -> None:
         option = "--render-config." + name.replace("_", "-")
         raise ConfigError(f"{option}={getattr(config, name)}: {why}")
 
+    for name, choices in CHOICES.items():
+        if getattr(config, name) not in choices:
+            refuse(name, f"must be one of {', '.join(choices)}")
     for name in ("width", "height"):
         if not 4 <= getattr(config, name) <= 65536:
             refuse(name, "must be between 4 and 65536 pixels")
@@ -125,7 +137,10 @@ def check_config(config: RenderConfig) -> None:
     if not 0 <= config.seed < 1 << 31:
         refuse("seed", "must be a whole number from 0 to 2147483647")
     if config.max_job_vram is not None:
-        parse_bytes(config.max_job_vram)
+        try:
+            parse_bytes(config.max_job_vram)
+        except ConfigError as exc:
+            refuse("max_job_vram", str(exc))
     time_stretch(config.keyframe_multiplier)
 
 
@@ -137,7 +152,7 @@ def time_stretch(multiplier: float) -> Fraction:
     Raises:
         ConfigError: not positive, or no such ratio equals it to nine digits.
     """
-    if multiplier > 0:
+    if 0 < multiplier < math.inf:
         ratio = Fraction(multiplier).limit_denominator(900)
         if ratio > 0 and ratio.numerator <= 900 and abs(float(ratio) / multiplier - 1.0) < 1e-9:
             return ratio
@@ -149,10 +164,10 @@ def time_stretch(multiplier: float) -> Fraction:
 
 def parse_bytes(text: str) -> int:
     """Bytes of a size such as `4GB`, `512 MiB` or `1e9`; KB, MB and GB are powers of 1000, KiB ... of 1024."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d+)?(?:e\d{1,2})?)\s*(?:([kmgt])(i?))?b?\s*", text, re.IGNORECASE)
     if match:
         base = 1024 if match[3] else 1000
-        return int(float(match[1]) * base ** " kmgt".index(match[2].lower() or " "))
+        return int(float(match[1]) * base ** " kmgt".index((match[2] or " ").lower()))
     raise ConfigError(f"{text!r} is not a size; write for example 4GB or 512MiB")
 
 

@@ -204,6 +204,8 @@ class JobQueue:
     attempts: Counter[Task] = field(default_factory=Counter)
     failed_scenes: set[str] = field(default_factory=set)
     start_failures: int = 0
+    start_failure: str = ""
+    """What became of the last of them."""
     write_failures: int = 0
     started: int = 0
     """Workers started so far; also the number of the next."""
@@ -273,8 +275,7 @@ class JobQueue:
                 return [*self._fail_scene(task, kind, message), *self._proceed()]
             self._requeue([*worker.left])
             worker.left.clear()
-            if not any(job.scene == task.scene for job in self.waiting):
-                self.waiting.appendleft(Job(task.scene))
+            self._open_again(task.scene)
             return self._proceed()
         if kind == "frame" and self._may_retry(task):
             self._requeue([task])
@@ -285,6 +286,7 @@ class JobQueue:
         actions: list[Action] = []
         if worker.status is Status.NEW:
             self.start_failures += 1
+            self.start_failure = reason
         blamed = worker.sent.popleft() if worker.sent else None
         tasks: list[FrameTask] = [t for t in (*worker.sent, *worker.left) if isinstance(t, FrameTask)]
         if blamed is not None and not self._may_retry(blamed):
@@ -295,11 +297,9 @@ class JobQueue:
             actions.append(Fail(blamed, "frame", message))
         elif isinstance(blamed, FrameTask):
             tasks.insert(0, blamed)
-        elif isinstance(blamed, OpenTask) and not tasks:
-            self.waiting.appendleft(Job(blamed.scene))
         self._requeue(tasks)
-        if self._cannot_start and all(w.status is Status.NEW for w in self.workers.values()):
-            actions += self._give_up(f"no Blender process can be started: the last one {reason}")
+        if isinstance(blamed, OpenTask):
+            self._open_again(blamed.scene)
         return actions + self._proceed()
 
     @property
@@ -310,6 +310,11 @@ class JobQueue:
         self.attempts[task] += 1
         return self.attempts[task] < self.max_attempts
 
+    def _open_again(self, scene: str) -> None:
+        """See to it that a scene is opened, unless that is of no use any more or somebody will anyway."""
+        if not self.stopping and scene not in self.failed_scenes and all(job.scene != scene for job in self.waiting):
+            self.waiting.appendleft(Job(scene))
+
     def _requeue(self, tasks: list[FrameTask]) -> None:
         """Put frames back where they are taken next, unless we are stopping or their scene has failed."""
         kept = [] if self.stopping else [task for task in tasks if task.scene not in self.failed_scenes]
@@ -319,6 +324,8 @@ class JobQueue:
         )
 
     def _fail_scene(self, task: OpenTask, kind: ErrorKind, message: str) -> list[Action]:
+        if task.scene in self.failed_scenes:
+            return []  # Another worker could not open it either.
         self.failed_scenes.add(task.scene)
         self.waiting = deque(job for job in self.waiting if job.scene != task.scene)
         for worker in self.workers.values():
@@ -352,6 +359,8 @@ class JobQueue:
         if not self._cannot_start:
             idle = sum(worker.status is not Status.BUSY for worker in self.workers.values())
             actions += self._start(min(self.max_workers - len(self.workers), self._shares() - idle))
+        elif not self.workers:
+            actions += self._give_up(f"no Blender process can be started: the last one {self.start_failure}")
         return actions
 
     def _start(self, count: int) -> list[Action]:
@@ -396,7 +405,12 @@ class JobQueue:
         A job without frames stays at the head of `waiting` for the caller to take.
         """
         if self.waiting:
-            elsewhere = {other.scene for other in self.workers.values() if other is not worker}
+            # Where frames wait for their scene, that scene is what the worker is about to open.
+            elsewhere = {
+                other.left[0].scene if other.left else other.scene
+                for other in self.workers.values()
+                if other is not worker
+            }
             ranked = sorted(
                 range(len(self.waiting)),
                 key=lambda i: (self.waiting[i].scene != worker.scene, self.waiting[i].scene in elsewhere),
@@ -413,7 +427,10 @@ class JobQueue:
             return True
         if worker.sent:
             return False
-        richest = max(self.workers.values(), key=lambda other: len(other.left))
+        richest = max(
+            self.workers.values(),
+            key=lambda other: (len(other.left), bool(other.left) and other.left[0].scene == worker.scene),
+        )
         # One frame is worth taking only from a scene that is open here.
         fewest = 1 if richest.left and richest.left[0].scene == worker.scene else 2
         if len(richest.left) < fewest:

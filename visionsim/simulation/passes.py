@@ -104,7 +104,7 @@ def to_camera_normals(passes: Passes, view: View) -> dict[str, Any]:
     lengths = np.sqrt(np.einsum("hwc,hwc->hw", normals, normals))
     valid = (lengths > 0) & ~background(passes)
     scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=valid)
-    normals *= scale[..., None]
+    normals = normals * scale[..., None] + np.float32(0)  # Adding zero turns -0.0 into 0.0.
     return {name: normals[..., i] for i, name in enumerate("RGB")}
 
 
@@ -174,10 +174,9 @@ def reproject(x: Any, y: Any, depth: Any, camera: Camera, other: Camera, then_fr
 def instance_ids(passes: Passes) -> IdImage:
     """Blender's ids are floats that hold whole numbers."""
     ids = get_pass(passes, "Object Index", "IndexOB")[..., 0]
-    whole = ids.astype(np.uint32)
-    if np.any(whole != ids):
+    if not np.all((ids == np.rint(ids)) & (ids >= 0) & (ids < 1 << 32)):
         raise DataError("Blender's object ids are not whole numbers")
-    return whole
+    return ids.astype(np.uint32)
 
 
 def to_instance_ids(passes: Passes, view: View) -> dict[str, Any]:

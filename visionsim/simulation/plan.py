@@ -25,6 +25,7 @@ __all__ = [
     "SequencePlan",
     "bytes_per_frame",
     "find_scenes",
+    "fps_of",
     "sample_starts",
     "sequence_id",
     "stretched_range",
@@ -120,7 +121,7 @@ def find_scenes(folder: Path) -> list[SceneFile]:
     blends = [path for pattern in ("*.blend", "*/*.blend") for path in folder.glob(pattern) if path.is_file()]
     if not blends:
         raise InputNotFound(f"There is no .blend file in the scenes folder, nor one level down: {folder}")
-    blends.sort(key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+    blends.sort(key=lambda path: (natural_key(path.relative_to(folder).as_posix()), path))
     return [SceneFile(name, blend) for name, blend in zip(scene_names(blends), blends, strict=True)]
 
 

@@ -73,7 +73,8 @@ class Conversation:
     asked: dict[int, Task]
     since: float
     """When the oldest of them was begun, as far as we know."""
-    timed_out: bool = False
+    verdict: str | None = None
+    """Why we ended it, in words, if we did."""
 
 
 class Pool:
@@ -174,6 +175,7 @@ class Pool:
             self._worker_ended(number)
         elif isinstance(message, Hello):
             if message.protocol != PROTOCOL:
+                talk.verdict = f"speaks protocol {message.protocol}, not {PROTOCOL}: is it another visionsim?"
                 talk.process.kill()
                 return
             logger.info("worker %d: Blender %s, pid %d", number, message.blender, message.pid)
@@ -206,10 +208,7 @@ class Pool:
 
     def _worker_ended(self, number: int) -> None:
         talk = self._workers.pop(number)
-        if talk.timed_out:
-            reason = f"took longer than {self._timeout:g} s over a frame"
-        else:
-            reason = talk.process.exit_text()
+        reason = talk.verdict or talk.process.exit_text()
         talk.process.close()
         last_words = [line for line in talk.process.log_tail if line][-2:]
         log = f" Log: {self._log_path(number)}" if self._log_dir else ""
@@ -234,7 +233,12 @@ class Pool:
         inbox = self._inbox
         process = WorkerProcess(self._command, self._scratch / f"worker-{number}", lambda m: inbox.put((number, m)))
         self._workers[number] = Conversation(process, {}, time.monotonic())
-        process.__enter__()
+        try:
+            process.__enter__()
+        except OSError as exc:
+            self._workers[number].verdict = f"cannot be started: {exc.strerror}: {self._command[0]}"
+            inbox.put((number, None))
+            return
         if self._log_dir is not None:
             process.log_to(self._log_path(number))
 
@@ -256,17 +260,18 @@ class Pool:
         return [
             (talk.since + self._timeout, talk)
             for talk in self._workers.values()
-            if talk.asked and isinstance(next(iter(talk.asked.values())), FrameTask) and not talk.timed_out
+            if talk.asked and isinstance(next(iter(talk.asked.values())), FrameTask) and talk.verdict is None
         ]
 
     def _until_deadline(self) -> float | None:
         late = self._late()
-        return max(0.0, min(deadline for deadline, _ in late) - time.monotonic()) if late else None
+        # Waking up for nothing once an hour does no harm; a wait of 1e12 s is more than the system can express.
+        return min(3600.0, max(0.0, min(deadline for deadline, _ in late) - time.monotonic())) if late else None
 
     def _kill_late_workers(self) -> None:
         for deadline, talk in self._late():
             if deadline <= time.monotonic():
-                talk.timed_out = True
+                talk.verdict = f"took longer than {self._timeout:g} s over a frame"
                 talk.process.kill()
 
     def _log_path(self, number: int) -> Path:

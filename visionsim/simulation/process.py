@@ -116,6 +116,7 @@ class WorkerProcess:
         self.state = State.RUNNING
         self._threads = [
             threading.Thread(target=self._read_log, name="worker-log", daemon=True),
+            threading.Thread(target=self._watch, name="worker-watch", daemon=True),
             threading.Thread(target=self._read_messages, name="worker-messages", daemon=True),
         ]
         for thread in self._threads:
@@ -139,7 +140,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process and its children at once; its end is heard as of any other death."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -156,12 +157,11 @@ class WorkerProcess:
             if send_signal is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, send_signal)
-            try:
-                self._process.wait(max(0.05, deadline - time.monotonic()))
+            self._threads[1].join(max(0.05, deadline - time.monotonic()))
+            if self._process.returncode is not None:
                 break
-            except subprocess.TimeoutExpired:
-                deadline = time.monotonic() + patience
-        self._process.wait()
+            deadline = time.monotonic() + patience
+        self._threads[1].join()
         for thread in self._threads:
             thread.join(patience)
         for stream in (self._process.stdout, self._process.stderr):
@@ -170,8 +170,11 @@ class WorkerProcess:
 
     def exit_text(self) -> str:
         """How the process ended, in words."""
-        code = self._process.wait() if self._process is not None else None
-        if code is not None and code < 0:
+        if self._process is None:
+            return "was never started"
+        self._threads[1].join()
+        code = self._process.returncode
+        if code < 0:
             names = {s.value: s.name for s in signal.Signals}
             return f"was killed by {names.get(-code, f'signal {-code}')}"
         return f"exited with code {code}"
@@ -190,8 +193,20 @@ class WorkerProcess:
             if self._log_path is None:
                 self._unlogged.append(line)
                 return
-            with open(self._log_path, "ab") as log:
+            # A log that cannot be written is no reason to stop listening, which would stop Blender.
+            with contextlib.suppress(OSError), open(self._log_path, "ab") as log:
                 log.write(line)
+
+    def _watch(self) -> None:
+        """Wait for the process's end, and end its children: they may hold its pipes open.
+
+        Nobody else reaps the process: until then its number cannot belong to another process group.
+        """
+        assert self._process is not None
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def _read_log(self) -> None:
         assert self._process is not None and self._process.stderr is not None
@@ -210,6 +225,6 @@ class WorkerProcess:
         except ProtocolError as exc:
             self._log(f"{exc}\n".encode())
             self.kill()
-        self._process.wait()
+        self._threads[1].join()
         self._threads[0].join(2.0)  # The last lines before a crash say why.
         self._hear(None)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from visionsim.errors import ProtocolError
 
-__all__ = ["MARKER", "PROTOCOL", "ErrorKind", "Failed", "Hello", "Request", "decode", "encode"]
+__all__ = ["MARKER", "PROTOCOL", "Done", "ErrorKind", "Failed", "Hello", "Message", "Request", "decode", "encode"]
 
 PROTOCOL = 1
 """Version of this file's messages; the hello carries it, and both sides come from the same installation."""

@@ -135,7 +135,7 @@ def run(
     with Pool(blender_command(config.executable), client, jobs=workers, timeout=config.timeout) as pool:
         pool.start(len(scenes))
         # numpy, OpenEXR and what needs them load while Blender does: the first frame is there sooner.
-        importlib.import_module("visionsim.simulation.output")
+        importlib.import_module("visionsim.simulation.writer")
         complete = pool.run(Job(name) for name in scenes)
         if complete:
             plan = client.make_plan()

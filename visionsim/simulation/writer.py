@@ -1,4 +1,4 @@
-"""From what a worker left in the scratch folder to a frame's files, whole and in place. Runs in writer threads."""
+"""What a run writes: the files of a frame from what a worker left in scratch, the documents of a whole sequence."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import numpy as np
 from PIL import Image
 
 from visionsim.colorize import colorize
-from visionsim.dataset.journal import FrameRecord, StoredFile
+from visionsim.dataset.journal import FrameRecord, Journal, StoredFile
 from visionsim.dataset.kinds import frame_path
+from visionsim.dataset.schema import info_document, transforms_document, write_document
 from visionsim.errors import DataError
 from visionsim.files import whole_file
 from visionsim.io.exr import read_passes, write_exr
 from visionsim.io.images import SUFFIXES, clean_picture
 from visionsim.simulation.passes import PASSES, View
+from visionsim.simulation.plan import SequencePlan, fps_of
 
-__all__ = ["FrameFormat", "write_frame"]
+__all__ = ["FrameFormat", "write_documents", "write_frame"]
 
 
 @dataclass(frozen=True)
@@ -103,3 +105,16 @@ def load_passes(reply: Mapping[str, Any], form: FrameFormat) -> dict[str, Any]:
         if pixels.shape[:2] != shape:
             raise DataError(f"pass {name} is {pixels.shape[1]} x {pixels.shape[0]}, not {shape[1]} x {shape[0]} pixels")
     return passes
+
+
+def write_documents(plan: SequencePlan, journal: Journal) -> None:
+    """Write info.json and transforms.json from the journal, which is put in order first."""
+    records = [journal.records[frame] for frame in plan.frames]
+    fps = fps_of(plan.info, journal.settings["keyframe_multiplier"])
+    step = plan.frames.step
+    transforms = transforms_document(
+        records, settings=journal.settings, fps=fps, frame_step=step, labels=plan.info.labels
+    )
+    journal.begin()
+    write_document("info", plan.folder / "info.json", info_document(records, fps=fps, frame_step=step))
+    write_document("transforms", plan.folder / "transforms.json", transforms)

@@ -1,0 +1,51 @@
+"""The command line: `visionsim COMMAND`, and `vsim`, which is the same.
+
+To add a command, write a plain function in a module of this folder and add it below: `add_render_command` for one
+that takes a RenderConfig, `add_command` for any other.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from visionsim.cli._command import add_render_command, new_app
+from visionsim.cli._errors import report_error
+from visionsim.cli._options import Session
+from visionsim.cli.blender import render_animation
+from visionsim.cli.datasets import create_datasets
+
+__all__ = ["app", "main"]
+
+app = new_app("Computer-vision datasets with exact ground truth, rendered from Blender scenes.")
+add_render_command(app, create_datasets)
+add_render_command(app, render_animation)
+
+
+def main(argv: Sequence[str] | None = None, *, app: typer.Typer = app, prog: str | None = None) -> int:
+    """Run the program and return its exit code.
+
+    Args:
+        argv: its arguments; by default those of this process.
+        app: the commands.
+        prog: its name in messages; by default the file it was started as.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    # As far as can be told before the command line is understood, which it may never be.
+    session = Session(as_json="--json" in args[: args.index("--") if "--" in args else None])
+    try:
+        # Not `app()`: that would draw errors its own way, and end the process.
+        command = typer.main.get_command(app)
+        with command.make_context(prog or os.path.basename(sys.argv[0]) or "visionsim", args, obj=session) as ctx:
+            return int(command.invoke(ctx) or 0)
+    except typer.Exit as exc:
+        return exc.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone, as in `visionsim --help | head -1`. Python would complain at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Exception, KeyboardInterrupt) as exc:
+        return report_error(exc, as_json=session.as_json)
