@@ -34,12 +34,15 @@ def main(argv: Sequence[str] | None = None, *, app: typer.Typer = app, prog: str
         prog: its name in messages; by default the file it was started as.
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    prog = prog or os.path.basename(sys.argv[0])
+    if prog in ("", "-c", "__main__.py"):  # `python -m visionsim`
+        prog = "visionsim"
     # As far as can be told before the command line is understood, which it may never be.
     session = Session(as_json="--json" in args[: args.index("--") if "--" in args else None])
     try:
         # Not `app()`: that would draw errors its own way, and end the process.
         command = typer.main.get_command(app)
-        with command.make_context(prog or os.path.basename(sys.argv[0]) or "visionsim", args, obj=session) as ctx:
+        with command.make_context(prog, args, obj=session) as ctx:
             return int(command.invoke(ctx) or 0)
     except typer.Exit as exc:
         return exc.exit_code
