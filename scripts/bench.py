@@ -73,9 +73,14 @@ def compare(kind: str, folder: Path, size: int, frames: int, rounds: int) -> Non
     subprocess.run([sys.executable, str(HERE / "bench_scene.py"), kind, str(blend)], check=True, capture_output=True)
     pairs = []
     for number in range(rounds):
-        a = measure(ours(blend, folder / f"{kind}-ours-{number}", size, frames), folder / "ours.log")
-        b = measure(plain(blend, folder / f"{kind}-plain-{number}", size, frames), folder / "plain.log")
-        pairs.append((a, b))
+        commands = [
+            ours(blend, folder / f"{kind}-ours-{number}", size, frames),
+            plain(blend, folder / f"{kind}-plain-{number}", size, frames),
+        ]
+        # A machine that slowly changes its speed must not favour one side: A B, B A, A B ...
+        order = (0, 1) if number % 2 == 0 else (1, 0)
+        usage = {side: measure(commands[side], folder / f"{side}.log") for side in order}
+        pairs.append((usage[0], usage[1]))
     cpu = median(a.cpu_s / b.cpu_s for a, b in pairs)
     wall = median(a.wall_s / b.wall_s for a, b in pairs)
     peak = max(a.peak_mib for a, _ in pairs)
@@ -136,7 +141,7 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*", default=list(KINDS), choices=KINDS, metavar="KIND")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--frames", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="visionsim-bench-") as name:
         folder = Path(name)

@@ -15,21 +15,23 @@ import bpy
 FRAMES = 24
 
 
-def material(name: str, color: tuple[float, float, float], scale: float) -> bpy.types.Material:
-    """Diffuse-glossy with a noise colour and a bump."""
+def material(name: str, color: tuple[float, float, float], scale: float, bumpy: bool) -> bpy.types.Material:
+    """Diffuse-glossy with a noise colour, and perhaps a bump."""
     made = bpy.data.materials.new(name)
     made.use_nodes = True
     nodes, links = made.node_tree.nodes, made.node_tree.links
     shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
-    noise, ramp, bump = (nodes.new(f"ShaderNode{kind}") for kind in ("TexNoise", "ValToRGB", "Bump"))
+    noise, ramp = (nodes.new(f"ShaderNode{kind}") for kind in ("TexNoise", "ValToRGB"))
     noise.inputs["Scale"].default_value = scale
     ramp.color_ramp.elements[0].color = (*color, 1.0)
     ramp.color_ramp.elements[1].color = (*(min(1.0, 1.6 * c) for c in color), 1.0)
-    bump.inputs["Strength"].default_value = 0.3
     links.new(noise.outputs[0], ramp.inputs[0])
     links.new(ramp.outputs["Color"], shader.inputs["Base Color"])
-    links.new(noise.outputs[0], bump.inputs["Height"])
-    links.new(bump.outputs["Normal"], shader.inputs["Normal"])
+    if bumpy:
+        bump = nodes.new("ShaderNodeBump")
+        bump.inputs["Strength"].default_value = 0.3
+        links.new(noise.outputs[0], bump.inputs["Height"])
+        links.new(bump.outputs["Normal"], shader.inputs["Normal"])
     return made
 
 
@@ -47,7 +49,8 @@ def build(kind: str, path: str) -> None:
     scene.render.engine = "CYCLES"
     scene.frame_start, scene.frame_end, scene.render.fps = 1, FRAMES, 25
     materials = [
-        material(f"Material.{i}", (rng.random(), rng.random(), rng.random()), rng.uniform(2, 9)) for i in range(8)
+        material(f"Material.{i}", (rng.random(), rng.random(), rng.random()), rng.uniform(2, 9), bumpy=i > 5)
+        for i in range(8)
     ]
     bpy.ops.mesh.primitive_grid_add(x_subdivisions=120, y_subdivisions=120, size=30)
     bpy.context.object.data.materials.append(materials[0])

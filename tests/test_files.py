@@ -198,3 +198,13 @@ def test_checksum_of_more_than_one_block(tmp_path):
 def test_checksum_by_hand(tmp_path):
     (tmp_path / "data").write_bytes(b"123456789")
     assert checksum(tmp_path / "data") == "cbf43926"  # The check value of CRC-32 (ISO-HDLC).
+
+
+@given(st.text(max_size=8))
+def test_natural_key_of_any_text(text):
+    natural_key(text)
+
+
+def test_ensure_writable_of_a_name_that_is_too_long(tmp_path):
+    with pytest.raises(OutputNotWritable):
+        ensure_writable(tmp_path / ("x" * 300) / "y")

@@ -229,3 +229,27 @@ def test_intact_notices_added_bytes_and_exchanged_files(journal):
 
 def test_stored_paths_are_relative_with_forward_slashes(journal):
     assert journal.records[1].files["depths"].path == "depths/depths_000001.bin"
+
+
+def test_journal_with_damaged_bytes_is_read_without_the_damaged_frame(tmp_path):
+    journal = Journal(tmp_path, dict(SETTINGS))
+    journal.begin()
+    for frame in (1, 2):
+        journal.append(FrameRecord(frame, 3, camera_values(), {}))
+    data = journal.path.read_bytes()
+    journal.path.write_bytes(data[:-20] + b"\xff\xfe" + data[-18:])
+    assert 1 in Journal.load(tmp_path, SETTINGS).records
+
+
+def test_journal_that_is_no_text_is_an_error_naming_it(tmp_path):
+    journal = Journal(tmp_path, dict(SETTINGS))
+    journal.begin()
+    journal.path.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(DataError, match=r"journal\.jsonl"):
+        Journal.load(tmp_path, SETTINGS)
+
+
+def test_setting_that_is_new_and_none_is_named(tmp_path):
+    Journal(tmp_path, dict(SETTINGS)).begin()
+    with pytest.raises(SettingsMismatch, match="a_new_one"):
+        Journal.load(tmp_path, {**SETTINGS, "a_new_one": None})

@@ -327,3 +327,38 @@ def test_schemas_describe_themselves(kind):
     schema = load_schema(kind)
     assert schema["title"].endswith(f"{kind}.json") and schema["description"]
     assert set(schema["required"]) <= set(schema["properties"])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_numbers_that_json_has_not_are_refused(value):
+    document = transforms(record(1))
+    document["frames"][0]["transform_matrix"][0][3] = value
+    with pytest.raises(SchemaError):
+        validate("transforms", document)
+    with pytest.raises(SchemaError):
+        validate("info", {**info(0, 1), "distance_traveled": value})
+
+
+def test_document_with_nan_is_a_schema_error_when_written_and_when_read(tmp_path):
+    document = {**info(0, 1), "distance_traveled": math.nan}
+    with pytest.raises(SchemaError):
+        write_document("info", tmp_path / "info.json", document)
+    (tmp_path / "info.json").write_text(json.dumps(document))
+    with pytest.raises(SchemaError, match=r"info\.json"):
+        read_document("info", tmp_path / "info.json")
+
+
+@pytest.mark.parametrize("name", ["fl_x", "fl_y", "cx", "cy", "w", "h"])
+def test_transforms_without_intrinsics_are_refused(name):
+    document = transforms(record(1), record(2))
+    del document[name]
+    with pytest.raises(SchemaError):
+        validate("transforms", document)
+
+
+@pytest.mark.parametrize("path", ["../other/frame.png", "frames/../../x.png", "C:\\frame.png", "~/x.png"])
+def test_paths_that_leave_the_folder_are_refused(path):
+    document = transforms(record(1))
+    document["frames"][0]["file_path"] = path
+    with pytest.raises(SchemaError, match="file_path"):
+        validate("transforms", document)

@@ -200,3 +200,17 @@ def test_file_of_another_kind_is_an_error(clean, file_format):
     others = {"PNG": jpeg(), "JPEG": png(), "OPEN_EXR": png()}
     with pytest.raises(DataError):
         clean(others[file_format], file_format)
+
+
+def test_truncated_jpeg_is_an_error_at_every_length(clean):
+    data = jpeg()
+    for length in range(len(data)):
+        with pytest.raises(DataError, match="JPEG"):
+            clean(data[:length], "JPEG")
+
+
+def test_damaged_png_is_an_error(clean):
+    data = bytearray(png())
+    data[len(data) // 2] ^= 0x10
+    with pytest.raises(DataError, match="PNG"):
+        clean(bytes(data), "PNG")

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import itertools
 import json
+import math
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -241,3 +242,40 @@ def test_every_field_has_a_docstring_that_is_its_help():
     }
     assert [name for name in FIELDS if not documented.get(name, "").strip()] == []
     assert [name for name, text in documented.items() if not text.endswith(".")] == []
+
+
+@pytest.mark.parametrize("multiplier", [math.inf, -math.inf])
+def test_time_stretch_of_infinity_is_refused(multiplier):
+    with pytest.raises(ConfigError):
+        time_stretch(multiplier)
+
+
+@pytest.mark.parametrize("text", ["1e999", "9" * 400 + "GB"])
+def test_parse_bytes_refuses_what_is_no_number(text):
+    with pytest.raises(ConfigError):
+        parse_bytes(text)
+
+
+def test_parse_bytes_refuses_a_binary_prefix_without_letter():
+    with pytest.raises(ConfigError):
+        parse_bytes("4iB")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("file_format", "TIFF"),
+        ("exr_codec", "DWAA"),
+        ("device_type", "vulkan"),
+        ("flow_direction", "up"),
+        ("max_job_vram", "lots"),
+    ],
+)
+def test_check_config_names_option_and_value_of_a_choice(name, value):
+    with pytest.raises(ConfigError) as caught:
+        check_config(RenderConfig(**{name: value}))
+    assert f"--render-config.{name.replace('_', '-')}={value}" in str(caught.value)
+
+
+def test_scripts_change_the_picture_so_autoexec_is_a_setting():
+    assert settings_of(RenderConfig(autoexec=True)) != settings_of(RenderConfig())

@@ -300,3 +300,19 @@ def test_converters_keep_the_size(kind):
         "IndexOB": np.ones((*shape, 1), np.float32),
     }
     assert {pixels.shape for pixels in PASSES[kind].convert(passes, view()).values()} == {shape}
+
+
+def test_normals_have_no_negative_zero():
+    channels = convert("normals", Normal=image((-1, -1, -1), (0, 0, 1), (-0.0, 1, -0.0)), Depth=image(MISS, HIT, HIT))
+    assert not has_negative_zero(channels)
+
+
+def test_normals_rotated_have_no_negative_zero():
+    c2w = np.diag([-1.0, -1.0, 1.0, 1.0])
+    assert not has_negative_zero(convert("normals", c2w, Normal=image((0, 0, 1)), Depth=image(HIT)))
+
+
+@pytest.mark.parametrize("value", [-1.0, math.inf, math.nan, 2.0**32])
+def test_ids_that_do_not_fit_are_refused(value):
+    with pytest.raises(DataError):
+        convert("segmentations", IndexOB=image(1, value))

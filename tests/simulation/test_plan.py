@@ -286,3 +286,18 @@ def test_bytes_per_frame_grows_with_pixels_and_with_each_kind():
     assert bytes_per_frame(RenderConfig(width=1000, height=1000)) > 10 * small
     for kind in ("depths", "normals", "flows", "segmentations"):
         assert bytes_per_frame(RenderConfig(width=100, height=100, **{kind: True})) > small
+
+
+def test_find_scenes_with_a_superscript(tmp_path):
+    (tmp_path / "room1².blend").touch()
+    (tmp_path / "1².blend").touch()
+    assert len(find_scenes(tmp_path)) == 2
+
+
+def test_find_scenes_order_does_not_depend_on_the_file_system(tmp_path, monkeypatch):
+    for name in ("a01.blend", "a1.blend", "A1.blend"):
+        (tmp_path / name).touch()
+    first = [scene.name for scene in find_scenes(tmp_path)]
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: reversed(list(glob(self, pattern))))
+    assert [scene.name for scene in find_scenes(tmp_path)] == first
