@@ -62,7 +62,8 @@ class Service:
         engine = current.render.engine
         camera = current.camera.name
         device = scene.configure(current, settings)
-        warnings = audit.audit(current, engine=engine, stretch=settings["keyframe_multiplier"])
+        stretch, ids = settings["keyframe_multiplier"], "segmentations" in truths
+        warnings = audit.audit(current, engine=engine, stretch=stretch, ids=ids)
         self.truths = truths
         self.numbers = scene.number_objects()
         flow = self._choose_flow(current)
