@@ -10,6 +10,7 @@ import numpy as np
 from demo import contact_sheet
 from PIL import Image
 
+from visionsim.dataset.kinds import KINDS
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.run import AnimationRequest, run
 
@@ -34,6 +35,9 @@ def main(target: Path) -> None:
         for scene, frame in FRAMES.items():
             request = AnimationRequest(SCENES / f"{scene}.blend", root / scene, frame_start=frame, frame_end=frame)
             run(request, config, observe=lambda event: None)
+        for kind in ("frames", *KINDS):
+            sizes = [path.stat().st_size for scene in FRAMES for path in (root / scene / kind).iterdir()]
+            print(f"{kind}: {sum(sizes) * 8 / len(sizes) / SIZE**2:.1f} bits per pixel")
         contact_sheet([root / scene for scene in FRAMES], root / "sheet.png")
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.asarray(Image.open(root / "sheet.png"))).save(target, quality=88)

@@ -206,14 +206,16 @@ def sequence_id(multiplier: float, frames: range) -> str:
 
 
 def bytes_per_frame(config: RenderConfig) -> int:
-    """Rough estimate of what one frame takes on disk.
+    """Rough estimate of what one frame takes on disk; scenes differ by a factor of two.
 
-    Bits per pixel measured over the demo scenes with `make bench` (PNG 8 bit, EXR ZIP); other codecs scale.
+    Bits per pixel of PNG at 8 bits and EXR with ZIP are the demo scenes' (`scripts/readme_picture.py` prints them);
+    RLE files of the same kinds are half as large again.
     """
-    picture = {"PNG": 16.0, "JPEG": 3.0, "OPEN_EXR": 48.0}[config.file_format] * max(1, config.bit_depth / 8 / 2)
-    bits = {"depths": 20.0, "normals": 55.0, "flows": 85.0, "segmentations": 1.0}
-    scale = {"NONE": 1.8, "RLE": 1.5}.get(config.exr_codec, 1.0)
-    truth = sum(bits[name] for name in config.ground_truths) * scale
+    picture = {"PNG": 2.0, "JPEG": 0.4, "OPEN_EXR": 3.0}[config.file_format] * config.bit_depth
+    packed = {"depths": 20.0, "normals": 70.0, "flows": 105.0, "segmentations": 1.5}
+    whole = {"depths": 32.0, "normals": 96.0, "flows": 128.0, "segmentations": 32.0}
+    bits = whole if config.exr_codec == "NONE" else packed
+    truth = sum(bits[name] for name in config.ground_truths) * (1.5 if config.exr_codec == "RLE" else 1.0)
     return int(config.width * config.height * (picture + truth) / 8) + 4096
 
 
