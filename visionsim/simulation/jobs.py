@@ -290,8 +290,9 @@ class JobQueue:
         blamed = worker.sent.popleft() if worker.sent else None
         tasks: list[FrameTask] = [t for t in (*worker.sent, *worker.left) if isinstance(t, FrameTask)]
         if blamed is not None and not self._may_retry(blamed):
-            message = f"Blender {reason} ({self.max_attempts} attempts)"
+            message = f"in {self.max_attempts} attempts Blender {reason}"
             if isinstance(blamed, OpenTask):
+                message = f"the file is damaged, or was saved by a newer Blender: opening it, {message}"
                 self._requeue(tasks)
                 return [*actions, *self._fail_scene(blamed, "scene", message), *self._proceed()]
             actions.append(Fail(blamed, "frame", message))

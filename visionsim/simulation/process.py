@@ -21,8 +21,9 @@ import visionsim
 from visionsim.errors import BlenderNotFound, ProtocolError
 from visionsim.simulation.protocol import Message, Request, decode, encode
 
-__all__ = ["State", "WorkerProcess", "blender_command"]
+__all__ = ["WORKER_MODULE", "State", "WorkerProcess", "blender_command"]
 
+WORKER_MODULE = "visionsim.simulation.worker"
 WORKER_MAIN = Path(__file__).parent / "worker" / "__main__.py"
 
 Hear = Callable[[Message | None], None]
@@ -48,7 +49,7 @@ def blender_command(executable: str | None) -> list[str]:
     """
     if executable is None:
         if importlib.util.find_spec("bpy") is not None:
-            return [sys.executable, "-P", "-m", "visionsim.simulation.worker"]
+            return [sys.executable, "-P", "-m", WORKER_MODULE]
         found = shutil.which("blender")
         if found is None:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -64,7 +65,7 @@ def blender_command(executable: str | None) -> list[str]:
         if not command or not shutil.which(command[0]):
             raise BlenderNotFound(f"--render-config.executable: there is no such program: {executable}")
     if Path(command[0]).name.startswith("python"):
-        return [*command, "-P", "-m", "visionsim.simulation.worker"]
+        return [*command, "-P", "-m", WORKER_MODULE]
     options = ["--background", "--factory-startup", "-noaudio", "--python-exit-code", "3", "--python"]
     return [*command, *options, str(WORKER_MAIN), "--"]
 
@@ -78,7 +79,7 @@ def worker_environment(command: list[str], scratch: Path) -> dict[str, str]:
     environment = dict(os.environ)
     for name in ("TEMP", "TMP", "TMPDIR"):
         environment[name] = str(scratch)
-    if "visionsim.simulation.worker" in command:
+    if WORKER_MODULE in command:
         package_root = str(Path(visionsim.__file__).parents[1])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, environment.get("PYTHONPATH")]))
     return environment

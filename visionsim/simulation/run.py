@@ -29,7 +29,7 @@ from visionsim.simulation.plan import (
     stretched_range,
 )
 from visionsim.simulation.pool import Pool
-from visionsim.simulation.process import blender_command
+from visionsim.simulation.process import WORKER_MODULE, blender_command
 from visionsim.simulation.report import Observer, RunReport
 
 __all__ = ["AnimationRequest", "DatasetRequest", "run"]
@@ -132,7 +132,10 @@ def run(
         ensure_writable(config.log_dir)
     workers = num_workers(config)
     client = RunClient(request, config, workers, scenes, observe)
-    with Pool(blender_command(config.executable), client, jobs=workers, timeout=config.timeout) as pool:
+    command = blender_command(config.executable)
+    if config.executable is None and WORKER_MODULE not in command:
+        client.note(f"this Python has no bpy module: rendering with {command[0]}")
+    with Pool(command, client, jobs=workers, timeout=config.timeout) as pool:
         pool.start(len(scenes))
         # numpy, OpenEXR and what needs them load while Blender does: the first frame is there sooner.
         importlib.import_module("visionsim.simulation.writer")
