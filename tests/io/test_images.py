@@ -32,7 +32,7 @@ def png(mode: str = "RGB", note: str = "2024/01/01 12:00:00") -> bytes:
     info = PngImagePlugin.PngInfo()
     info.add_text("Date", note)
     info.add_text("RenderTime", note, zip=True)
-    info.add_itxt("File", f"/home/me/{note}.blend")
+    info.add_itxt("File", f"/somewhere/{note}.blend")
     stream = io.BytesIO()
     noise(mode).save(stream, "PNG", pnginfo=info, dpi=(72, 72))
     data = stream.getvalue()
