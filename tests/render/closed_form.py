@@ -42,12 +42,17 @@ def look_at(position: Sequence[float], target: Sequence[float], roll: float = 0.
 
 
 def plane(size: float) -> tuple[np.ndarray, list[list[int]]]:
+    """A square and its one face."""
     h = size / 2
-    return np.array([[-h, -h, 0], [h, -h, 0], [h, h, 0], [-h, h, 0]]), [[0, 1, 2], [0, 2, 3]]
+    return np.array([[-h, -h, 0], [h, -h, 0], [h, h, 0], [-h, h, 0]]), [[0, 1, 2, 3]]
 
 
 def sphere(segments: int, rings: int) -> tuple[np.ndarray, list[list[int]]]:
-    """Unit sphere of triangles; its vertices are its normals."""
+    """Unit sphere; its vertices are its normals.
+
+    Its faces are quads, which are flat, and triangles at the poles: the normals that Blender finds for the vertices
+    lean to neither side, as they would if each quad were cut in two.
+    """
     theta = np.linspace(0, np.pi, rings + 1)[1:-1]
     phi = np.arange(segments) * 2 * np.pi / segments
     ring = np.stack([np.cos(phi), np.sin(phi)], -1)
@@ -59,10 +64,13 @@ def sphere(segments: int, rings: int) -> tuple[np.ndarray, list[list[int]]]:
     for s in range(segments):
         faces.append([0, at(0, s), at(0, s + 1)])
         faces.append([last, at(rings - 2, s + 1), at(rings - 2, s)])
-        for r in range(rings - 2):
-            faces.append([at(r, s), at(r + 1, s), at(r + 1, s + 1)])
-            faces.append([at(r, s), at(r + 1, s + 1), at(r, s + 1)])
+        faces += [[at(r, s), at(r + 1, s), at(r + 1, s + 1), at(r, s + 1)] for r in range(rings - 2)]
     return vertices.astype(np.float32).astype(np.float64), faces
+
+
+def triangles(faces: list[list[int]]) -> np.ndarray:
+    """(T, 3): flat faces cut into triangles; it does not matter where."""
+    return np.array([[face[0], face[i], face[i + 1]] for face in faces for i in range(1, len(face) - 1)])
 
 
 @dataclass
@@ -109,7 +117,7 @@ def closed_form(
     """
     times = range(-1, NUM_FRAMES + 1)
     plane_vertices, plane_faces = plane(12.0)
-    ball_vertices, ball_faces = sphere(72, 36)
+    ball_vertices, ball_faces = sphere(64, 32)
     specs = [
         ("Floor", "floor", plane_vertices, plane_faces, False, [pose((0, 0, 0), np.eye(3)) for _ in times]),
         ("Wall", "wall", plane_vertices, plane_faces, False,
@@ -121,7 +129,7 @@ def closed_form(
          [pose((1.2 + 0.06 * t, -0.8, 0.6 + 0.04 * t), np.eye(3), 0.6) for t in times]),
     ]  # fmt: skip
     bodies = [
-        Body(name, vertices, np.array(faces), matrices, vertices if smooth else None)
+        Body(name, vertices, triangles(faces), matrices, vertices if smooth else None)
         for name, _, vertices, faces, smooth, matrices in specs
     ]
     values = [0.3 + 0.1 * t for t in times]

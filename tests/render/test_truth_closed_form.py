@@ -110,7 +110,7 @@ def test_truth_of_every_frame_matches_geometry(rendered: Rendered) -> None:
         flat = np.array([False, *(not s for s in rendered.scene.smooth)])[truth["body"]]
         assert angle[hit & flat].max() <= 0.05
         # Away from the silhouette, where a facetted ball and its smooth normals disagree about what faces the camera.
-        assert angle[hit & smooth & (truth["normal"][..., 2] > 0.3)].max() <= 1.0
+        assert angle[hit & inner & smooth & (truth["normal"][..., 2] > 0.3)].max() <= 1.0
 
 
 def test_poses_and_intrinsics_project_known_points(rendered: Rendered) -> None:
