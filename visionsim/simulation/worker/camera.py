@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 
-def describe(scene_eval: Any) -> dict[str, Any]:
+def describe(scene_eval: Any, obj: Any) -> dict[str, Any]:
     """The evaluated camera of one frame: pose, lens and pixels, in Blender's names and units.
 
     `matrix_world` is camera-to-world with the object's scale still in it; lens and sensor are millimetres,
-    angles radians, shift in units of the fitted side.
+    angles radians, shift in units of the fitted side. `obj` is the evaluated camera object.
     """
-    obj = scene_eval.camera
     data, render = obj.data, scene_eval.render
     return {
         "name": obj.name,

@@ -48,6 +48,12 @@ def fcurves(animation_data: Any) -> Iterator[Any]:
                     yield from bag.fcurves
 
 
+def curves_and_drivers(block: Any) -> list[Any]:
+    """What drives an ID's properties by F-curve or driver; each has a `data_path` and can be muted."""
+    data = getattr(block, "animation_data", None)
+    return [] if data is None else [*fcurves(data), *data.drivers]
+
+
 def compositor_tree(scene: Any) -> Any | None:
     """The compositor's node tree, if the scene has one in use; it moved in 5.0."""
     if hasattr(scene, "compositing_node_group"):

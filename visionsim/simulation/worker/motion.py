@@ -12,7 +12,7 @@ from typing import Any
 
 import bpy
 
-from visionsim.simulation.worker import animation, camera, compat
+from visionsim.simulation.worker import camera, compat
 from visionsim.simulation.worker.fault import WorkerFault
 
 RIGID_MODIFIERS = {
@@ -47,8 +47,8 @@ def may_move(obj: Any) -> bool:
     while obj is not None:
         if is_animated(obj) or obj.constraints or obj.rigid_body is not None:
             return True
-        if obj.parent is not None and obj.parent_type != "OBJECT":
-            return True  # A bone, vertex or curve of the parent may move though the parent does not.
+        if obj.parent is not None and (obj.parent_type != "OBJECT" or obj.parent.type == "CURVE"):
+            return True  # A bone, a vertex or the path of the parent may move though the parent does not.
         obj = obj.parent
     return False
 
@@ -59,6 +59,10 @@ def why_deforming(obj: Any) -> str | None:
         return "is a metaball"
     if obj.particle_systems:
         return "has particles"
+    if obj.parent is not None and obj.parent_type in ("ARMATURE", "LATTICE"):
+        return "is deformed by its parent"
+    if any(getattr(obj.data, name, None) is not None for name in ("bevel_object", "taper_object", "follow_curve")):
+        return "is shaped by another curve"
     for modifier in obj.modifiers:
         refers = any(
             isinstance(getattr(modifier, prop.identifier), bpy.types.ID)
@@ -83,11 +87,10 @@ def why_deforming(obj: Any) -> str | None:
 
 def animates_transform_only(obj: Any) -> bool:
     """Whether an object's own animation drives its location, rotation and scale and nothing else."""
-    data = obj.animation_data
-    if data.nla_tracks:
+    if obj.animation_data is None or obj.animation_data.nla_tracks:
         return False
-    curves = (*compat.fcurves(data), *data.drivers)
-    return all(curve.data_path.startswith(("location", "rotation", "scale", "delta_")) for curve in curves)
+    transform = ("location", "rotation", "scale", "delta_")
+    return all(curve.data_path.startswith(transform) for curve in compat.curves_and_drivers(obj))
 
 
 def displaces(tree: Any) -> bool:
@@ -98,6 +101,9 @@ def objects_of(scene: Any) -> set[Any]:
     """The scene's objects and all that they bring in as instances."""
     found: set[Any] = set()
     stack = list(scene.objects)
+    while scene.background_set is not None:
+        scene = scene.background_set
+        stack += scene.objects
     while stack:
         obj = stack.pop()
         if obj not in found:
@@ -111,6 +117,8 @@ def why_vector_pass(scene: Any, numbers: dict[Any, int]) -> str | None:
     """Why flow needs Blender's vector pass in this scene, or None if geometry gives it."""
     if scene.rigidbody_world is not None and scene.rigidbody_world.enabled:
         return "the scene has rigid body physics"
+    if bpy.app.handlers.frame_change_pre or bpy.app.handlers.frame_change_post:
+        return "a script changes the scene at every frame"
     for obj in sorted(objects_of(scene), key=lambda obj: obj.name_full):
         if obj.hide_render and not is_animated(obj):
             continue
@@ -139,11 +147,13 @@ def show_in_viewport(scene: Any) -> None:
             current.hide_viewport = False
             stack.extend(current.children)
     for obj in scene.objects:
-        if not obj.hide_render:
-            obj.hide_viewport = False
-            for layer in scene.view_layers:
-                if obj.name in layer.objects:
-                    obj.hide_set(False, view_layer=layer)
+        for curve in compat.curves_and_drivers(obj):
+            if curve.data_path == "hide_viewport":
+                curve.mute = True
+        obj.hide_viewport = False
+        for layer in scene.view_layers:
+            if obj.name in layer.objects:
+                obj.hide_set(False, view_layer=layer)
 
 
 class RigidMotion:
@@ -160,7 +170,9 @@ class RigidMotion:
         if frame not in self._known:
             self.scene.frame_set(frame)
             graph = self.layer.depsgraph
-            self._known[frame] = (camera.describe(graph.scene_eval), matrices(self.movers, graph))
+            # The graph's own scene may still name the camera of before a timeline marker.
+            seen_by = self.scene.camera.evaluated_get(graph)
+            self._known[frame] = (camera.describe(graph.scene_eval, seen_by), matrices(self.movers, graph))
             while len(self._known) > CACHED_FRAMES:
                 del self._known[next(iter(self._known))]
         return self._known[frame]
@@ -182,7 +194,8 @@ class RigidMotion:
     def check(self, frame: int, rendered_camera: dict[str, Any], rendered_matrices: dict[int, Any]) -> None:
         """Raise WorkerFault unless the render saw the camera and the matrices that flow is made from."""
         described, found = self._known[frame]
-        names = [self.movers[number].name for number in found if found[number] != rendered_matrices[number]]
+        visible = {number: obj for number, obj in self.movers.items() if not obj.hide_render}
+        names = [obj.name for number, obj in visible.items() if found[number] != rendered_matrices[number]]
         if described != rendered_camera:
             names.append(described["name"])
         if names:
@@ -201,16 +214,19 @@ class Frozen:
 
     Cycles builds the geometry of anything animated anew for each render, also for the same frame again. Taking the
     actions away right after `frame_set` leaves all values as they are, and lets the second render start at once.
-    Measured with 5.0 and 5.2; drivers, NLA and modifiers that depend on time are not reached.
+    Measured with 5.0 and 5.2; drivers, NLA and modifiers that depend on time are not reached. Only actions that move
+    objects are taken: others (of materials, of settings) change the picture and build nothing.
     """
 
     def __init__(self) -> None:
         self._taken: list[tuple[Any, Any, Any]] = []
 
     def __enter__(self) -> Frozen:
-        for owner in list(animation.animated_ids()):
+        if len(bpy.context.scene.view_layers) > 1:
+            return self  # Each layer is evaluated by itself, and only one of them saw the animation.
+        for owner in bpy.data.objects:
             data = owner.animation_data
-            if data.action is not None:
+            if data is not None and data.action is not None and animates_transform_only(owner):
                 self._taken.append((data, data.action, getattr(data, "action_slot", None)))
                 data.action = None
         return self
@@ -218,6 +234,6 @@ class Frozen:
     def __exit__(self, *exc: object) -> None:
         for data, action, slot in self._taken:
             data.action = action
-            if slot is not None:
+            if hasattr(data, "action_slot"):
                 data.action_slot = slot
         self._taken.clear()

@@ -80,6 +80,9 @@ class Service:
             else:
                 for obj, number in self.numbers.items():
                     obj.pass_index = number
+                    for curve in compat.curves_and_drivers(obj):
+                        if curve.data_path == "pass_index":
+                            curve.mute = True
         return {
             "blender": compat.version_text(),
             "digest": digest.hexdigest(),

@@ -33,6 +33,10 @@ Between 0 and Blender's default of 0.5 a surface is hit or missed at random.
 """
 
 
+OVERRIDDEN = ("cycles.", "dof.use_dof", "pass_index", "render.use_motion_blur")
+"""Beginnings of data paths whose animation would undo the settings of the ground-truth render."""
+
+
 class Hook:
     """Stands between Blender and Cycles: remembers the camera of each render, the matrices of `movers` (id -> object)
     and, when asked, the passes.
@@ -53,7 +57,7 @@ class Hook:
         engine.render = self._hooked
 
     def _hooked(self, engine: Any, depsgraph: Any) -> None:
-        self.camera = camera.describe(depsgraph.scene_eval)
+        self.camera = camera.describe(depsgraph.scene_eval, depsgraph.scene_eval.camera)
         self.matrices = motion.matrices(self.movers, depsgraph)
         self._render(engine, depsgraph)
         if self.wanted_layer is None:
@@ -80,6 +84,10 @@ def truth_settings(scene: Any, numbers: dict[Any, int] | None) -> Iterator[None]
             undo.append((owner, name, getattr(owner, name)))
             setattr(owner, name, value)
 
+    for owner in (scene, scene.camera.data, *(numbers or {})):
+        for curve in compat.curves_and_drivers(owner):
+            if curve.data_path.startswith(OVERRIDDEN):
+                put(curve, "mute", True)
     for name, value in CYCLES_TRUTH.items():
         put(scene.cycles, name, value)
     for name in ("use_motion_blur", "use_compositing"):
