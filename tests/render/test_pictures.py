@@ -99,7 +99,12 @@ def test_two_jobs_give_the_bytes_of_one(blend, tmp_path, config) -> None:
     assert len(tree(tmp_path / "1")) == NUM_FRAMES * 5 + 3  # Five kinds, two documents, one journal.
 
 
-def test_killed_worker_loses_nothing(blend, tmp_path, config) -> None:
+def test_killed_worker_loses_nothing(tmp_path, config, run_script) -> None:
+    # Long enough that the worker cannot be done when the first frame's files are: it is at most a few frames ahead.
+    scene = closed_form(width=96, height=64)
+    scene.description["frame_end"] = FRAME_START + 14
+    blend = tmp_path / "scene.blend"
+    scene.build(run_script(HERE / "build_closed_form.py"), blend)
     undisturbed = render(blend, tmp_path / "undisturbed", config)
     assert undisturbed.exit_code == 0
     killed = []

@@ -17,13 +17,11 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-import visionsim
 from visionsim.errors import BlenderNotFound, ProtocolError
 from visionsim.simulation.protocol import Message, Request, decode, encode
 
-__all__ = ["WORKER_MODULE", "State", "WorkerProcess", "blender_command"]
+__all__ = ["State", "WorkerProcess", "blender_command"]
 
-WORKER_MODULE = "visionsim.simulation.worker"
 WORKER_MAIN = Path(__file__).parent / "worker" / "__main__.py"
 
 Hear = Callable[[Message | None], None]
@@ -49,7 +47,7 @@ def blender_command(executable: str | None) -> list[str]:
     """
     if executable is None:
         if importlib.util.find_spec("bpy") is not None:
-            return [sys.executable, "-P", "-m", WORKER_MODULE]
+            return [sys.executable, "-P", str(WORKER_MAIN)]
         found = shutil.which("blender")
         if found is None:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -65,23 +63,19 @@ def blender_command(executable: str | None) -> list[str]:
         if not command or not shutil.which(command[0]):
             raise BlenderNotFound(f"--render-config.executable: there is no such program: {executable}")
     if Path(command[0]).name.startswith("python"):
-        return [*command, "-P", "-m", WORKER_MODULE]
+        return [*command, "-P", str(WORKER_MAIN)]
     options = ["--background", "--factory-startup", "-noaudio", "--python-exit-code", "3", "--python"]
     return [*command, *options, str(WORKER_MAIN), "--"]
 
 
-def worker_environment(command: list[str], scratch: Path) -> dict[str, str]:
-    """What a worker needs in its environment.
+def worker_environment(scratch: Path) -> dict[str, str]:
+    """A worker's environment: Blender's temporary folder lies in ours, and so goes with it if Blender is killed.
 
-    A Python must find this installation of visionsim; a Blender finds it by itself (see `worker.__main__`).
-    Blender's own temporary folder lies in ours, and so goes with it: a killed Blender leaves it behind.
+    The worker finds visionsim by itself (see `worker.__main__`), whatever Python it is run by.
     """
     environment = dict(os.environ)
     for name in ("TEMP", "TMP", "TMPDIR"):
         environment[name] = str(scratch)
-    if WORKER_MODULE in command:
-        package_root = str(Path(visionsim.__file__).parents[1])
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, environment.get("PYTHONPATH")]))
     return environment
 
 
@@ -111,7 +105,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=worker_environment(self._command, self.scratch),
+            env=worker_environment(self.scratch),
             start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle, and killing reaches children.
         )
         self.state = State.RUNNING

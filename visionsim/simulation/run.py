@@ -7,6 +7,7 @@ whatever is missing on disk is rendered, and each sequence that is complete gets
 from __future__ import annotations
 
 import importlib
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from visionsim.simulation.plan import (
     stretched_range,
 )
 from visionsim.simulation.pool import Pool
-from visionsim.simulation.process import WORKER_MODULE, blender_command
+from visionsim.simulation.process import blender_command
 from visionsim.simulation.report import Observer, RunReport
 
 __all__ = ["AnimationRequest", "DatasetRequest", "run"]
@@ -133,7 +134,7 @@ def run(
     workers = num_workers(config)
     client = RunClient(request, config, workers, scenes, observe)
     command = blender_command(config.executable)
-    if config.executable is None and WORKER_MODULE not in command:
+    if config.executable is None and command[0] != sys.executable:
         client.note(f"this Python has no bpy module: rendering with {command[0]}")
     with Pool(command, client, jobs=workers, timeout=config.timeout) as pool:
         pool.start(len(scenes))

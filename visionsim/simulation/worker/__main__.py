@@ -1,6 +1,6 @@
 """Connect to the parent, say hello, serve until told to stop. Run by Python with bpy, or by Blender itself.
 
-python -m visionsim.simulation.worker SCRATCH
+python visionsim/simulation/worker/__main__.py SCRATCH
 blender -b --factory-startup --python visionsim/simulation/worker/__main__.py -- SCRATCH
 """
 
