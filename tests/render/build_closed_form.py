@@ -55,7 +55,8 @@ def add_mesh(scene, spec, first):
 def add_camera(scene, spec, first):
     data = bpy.data.cameras.new("Camera")
     for name, value in spec["data"].items():
-        setattr(data, name, value)
+        # Panoramas' settings were Cycles' own in 3.4.
+        setattr(data if hasattr(data, name) else data.cycles, name, value)
     camera = bpy.data.objects.new("Camera", data)
     scene.collection.objects.link(camera)
     scene.camera = camera
