@@ -372,30 +372,37 @@ def orthographic_from_blender(camera: Mapping[str, Any]) -> Orthographic:
     )
 
 
+def panorama_centre(camera: Mapping[str, Any]) -> tuple[float, float]:
+    """Where a panorama's axis is seen: shift is in widths along x and in heights along y, whatever the sensor."""
+    return camera["width"] * (0.5 - camera["shift_x"]), camera["height"] * (0.5 + camera["shift_y"])
+
+
 def equirectangular_from_blender(camera: Mapping[str, Any]) -> Equirectangular:
-    """The ranges fill the picture, whatever its shape; shift and pixel aspect do nothing."""
-    ranges = {name: camera[name] for name in ("longitude_min", "longitude_max", "latitude_min", "latitude_max")}
+    """The ranges fill the picture, whatever its shape and that of its pixels; shift turns them."""
     around, high = (camera[f"{axis}_max"] - camera[f"{axis}_min"] for axis in ("longitude", "latitude"))
-    if not (0 < around <= 2 * math.pi * (1 + 1e-6) and high > 0):
+    west = camera["longitude_min"] + camera["shift_x"] * around
+    south = camera["latitude_min"] + camera["shift_y"] * high
+    whole = 2 * math.pi * (1 + 1e-6)  # Blender's settings are single precision.
+    if not (0 < around <= whole and 0 < high and -whole / 4 <= south and south + high <= whole / 4):
+        west, east, south, north = (f"{math.degrees(at):g}" for at in (west, west + around, south, south + high))
         raise SceneError(
-            f"camera {camera.get('name', '')!r} covers {math.degrees(around):g} degrees of longitude and "
-            f"{math.degrees(high):g} of latitude; make both positive, and longitude at most 360"
+            f"camera {camera.get('name', '')!r} shows longitudes from {west} to {east} and latitudes from {south} to "
+            f"{north} degrees (shift included); supported are up to 360 degrees from left to right, -90 to 90 upwards"
         )
-    return Equirectangular(**ranges, width=camera["width"], height=camera["height"])
+    return Equirectangular(west, west + around, south, south + high, camera["width"], camera["height"])
 
 
 def equidistant_from_blender(camera: Mapping[str, Any]) -> FisheyeEquidistant:
-    """The field of view fills the picture's width and also its height; shift, sensor and pixel aspect do nothing."""
+    """The field of view fills the picture's width and also its height; sensor and pixel aspect do nothing."""
     width, height, fov = camera["width"], camera["height"], camera["fisheye_fov"]
-    return FisheyeEquidistant(width / fov, height / fov, width / 2, height / 2, fov, width, height)
+    return FisheyeEquidistant(width / fov, height / fov, *panorama_centre(camera), fov, width, height)
 
 
 def equisolid_from_blender(camera: Mapping[str, Any]) -> FisheyeEquisolid:
-    """Lens and sensor decide, as for a perspective camera, but shift does nothing."""
-    width, height = camera["width"], camera["height"]
+    """Lens and sensor decide, as for a perspective camera."""
     side_x, side_y, sensor = fitted_side(camera)
     fx, fy = camera["fisheye_lens"] / sensor * side_x, camera["fisheye_lens"] / sensor * side_y
-    return FisheyeEquisolid(fx, fy, width / 2, height / 2, camera["fisheye_fov"], width, height)
+    return FisheyeEquisolid(fx, fy, *panorama_centre(camera), camera["fisheye_fov"], camera["width"], camera["height"])
 
 
 FROM_BLENDER: dict[str, Callable[[Mapping[str, Any]], CameraModel]] = {

@@ -86,14 +86,18 @@ class Parallel:
 
 @dataclass
 class Panorama:
-    """A camera all of whose rays have length 1: what is seen where is a function of direction."""
+    """A camera all of whose rays have length 1: what is seen where is a function of direction.
+
+    `shift` moves the picture's frame over what is seen, by parts of its width to the right and of its height upwards.
+    """
 
     width: int
     height: int
     c2w: list[np.ndarray]
+    shift: tuple[float, float]
 
     def direction(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """(..., 3), camera frame, of places in the picture: x from -1 (left) to 1, y from -1 (bottom) to 1."""
+        """(..., 3), camera frame, of places in the unshifted picture: x from -1 (left) to 1, y from -1 (bottom) to 1."""
         raise NotImplementedError
 
     def place(self, direction: np.ndarray) -> np.ndarray:
@@ -103,11 +107,12 @@ class Panorama:
     def rays(self, time: int) -> tuple[np.ndarray, np.ndarray]:
         x = (np.arange(self.width) + 0.5) * 2 / self.width - 1
         y = 1 - (np.arange(self.height) + 0.5) * 2 / self.height
-        return self.c2w[time][:3, 3], self.direction(*np.meshgrid(x, y)) @ self.c2w[time][:3, :3].T
+        x, y = np.meshgrid(x + 2 * self.shift[0], y + 2 * self.shift[1])
+        return self.c2w[time][:3, 3], self.direction(x, y) @ self.c2w[time][:3, :3].T
 
     def project(self, points: np.ndarray, time: int) -> np.ndarray:
         p = (points - self.c2w[time][:3, 3]) @ self.c2w[time][:3, :3]
-        place = self.place(p / np.linalg.norm(p, axis=-1, keepdims=True))
+        place = self.place(p / np.linalg.norm(p, axis=-1, keepdims=True)) - 2 * np.array(self.shift)
         return (place * [1, -1] + 1) / 2 * [self.width, self.height]
 
 

@@ -193,13 +193,13 @@ def closed_form(
         )
         assert zoom == 0 or shift_x == shift_y == 0
     elif kind == "EQUIRECTANGULAR":
-        camera = Globe(width, height, c2w, *sides)
+        camera = Globe(width, height, c2w, (shift_x, shift_y), *sides)
     elif kind == "FISHEYE_EQUIDISTANT":
         # Half the field of view is seen half a picture from its middle, along x and along y.
-        camera = Fisheye(width, height, c2w, (2 / np.radians(fov),) * 2, fov, equisolid=False)
+        camera = Fisheye(width, height, c2w, (shift_x, shift_y), (2 / np.radians(fov),) * 2, fov, equisolid=False)
     else:
         reach = fisheye_lens / pixel_mm / (width / 2), fisheye_lens / pixel_mm / aspect / (height / 2)
-        camera = Fisheye(width, height, c2w, reach, fov, equisolid=True)
+        camera = Fisheye(width, height, c2w, (shift_x, shift_y), reach, fov, equisolid=True)
     description: dict[str, Any] = {
         "fps": 25,
         "frame_start": FRAME_START,

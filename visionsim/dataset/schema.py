@@ -24,9 +24,8 @@ __all__ = ["info_document", "load_schema", "read_document", "transforms_document
 DocumentKind = Literal["transforms", "info"]
 
 CAMERA_FIELDS = (
-    "type panorama_type lens lens_unit ortho_scale longitude_min longitude_max latitude_min latitude_max "
-    "fisheye_fov fisheye_lens sensor_width sensor_height sensor_fit shift_x shift_y clip_start clip_end "
-    "angle angle_x angle_y pixel_aspect_x pixel_aspect_y"
+    "type panorama_type lens lens_unit ortho_scale fisheye_fov fisheye_lens sensor_width sensor_height sensor_fit "
+    "shift_x shift_y clip_start clip_end angle angle_x angle_y pixel_aspect_x pixel_aspect_y"
 ).split()
 """What transforms.json says about the Blender camera, in Blender's words: mm, radians, scene units.
 
