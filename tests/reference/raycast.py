@@ -96,11 +96,11 @@ class Panorama:
     c2w: list[np.ndarray]
     shift: tuple[float, float]
 
-    def direction(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """(..., 3), camera frame, of places in the unshifted picture: x from -1 (left) to 1, y from -1 (bottom) to 1."""
+    def direction(self, x: np.ndarray, y: np.ndarray, time: int) -> np.ndarray:
+        """(..., 3), camera frame, of places in the unshifted picture: x from -1 (left) to 1, y -1 (bottom) to 1."""
         raise NotImplementedError
 
-    def place(self, direction: np.ndarray) -> np.ndarray:
+    def place(self, direction: np.ndarray, time: int) -> np.ndarray:
         """(..., 2): the way back, from directions of length 1."""
         raise NotImplementedError
 
@@ -108,11 +108,11 @@ class Panorama:
         x = (np.arange(self.width) + 0.5) * 2 / self.width - 1
         y = 1 - (np.arange(self.height) + 0.5) * 2 / self.height
         x, y = np.meshgrid(x + 2 * self.shift[0], y + 2 * self.shift[1])
-        return self.c2w[time][:3, 3], self.direction(x, y) @ self.c2w[time][:3, :3].T
+        return self.c2w[time][:3, 3], self.direction(x, y, time) @ self.c2w[time][:3, :3].T
 
     def project(self, points: np.ndarray, time: int) -> np.ndarray:
         p = (points - self.c2w[time][:3, 3]) @ self.c2w[time][:3, :3]
-        place = self.place(p / np.linalg.norm(p, axis=-1, keepdims=True)) - 2 * np.array(self.shift)
+        place = self.place(p / np.linalg.norm(p, axis=-1, keepdims=True), time) - 2 * np.array(self.shift)
         return (place * [1, -1] + 1) / 2 * [self.width, self.height]
 
 
@@ -125,12 +125,12 @@ class Globe(Panorama):
     south: float
     north: float
 
-    def direction(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def direction(self, x: np.ndarray, y: np.ndarray, time: int) -> np.ndarray:
         east = np.radians(self.west + (self.east - self.west) * (x + 1) / 2)
         north = np.radians(self.south + (self.north - self.south) * (y + 1) / 2)
         return np.stack([np.sin(east) * np.cos(north), np.sin(north), -np.cos(east) * np.cos(north)], axis=-1)
 
-    def place(self, direction: np.ndarray) -> np.ndarray:
+    def place(self, direction: np.ndarray, time: int) -> np.ndarray:
         east = np.degrees(np.angle(-direction[..., 2] + 1j * direction[..., 0]))
         north = np.degrees(np.arcsin(direction[..., 1]))
         return np.stack(
@@ -149,24 +149,24 @@ class Fisheye(Panorama):
     `reach` is in half pictures, along x and along y; `fov` is the whole angle of view in degrees.
     """
 
-    reach: tuple[float, float]
-    fov: float
+    reach: list[tuple[float, float]]
+    fov: list[float]
     equisolid: bool
 
-    def direction(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        flat = x / self.reach[0] + 1j * (y / self.reach[1])
+    def direction(self, x: np.ndarray, y: np.ndarray, time: int) -> np.ndarray:
+        flat = x / self.reach[time][0] + 1j * (y / self.reach[time][1])
         with np.errstate(invalid="ignore"):
             angle = 2 * np.arcsin(np.abs(flat) / 2) if self.equisolid else np.abs(flat)
-        angle = np.where(np.degrees(angle) <= self.fov / 2, angle, np.nan)
+        angle = np.where(np.degrees(angle) <= self.fov[time] / 2, angle, np.nan)
         azimuth = np.angle(flat)
         return np.stack([np.sin(angle) * np.cos(azimuth), np.sin(angle) * np.sin(azimuth), -np.cos(angle)], axis=-1)
 
-    def place(self, direction: np.ndarray) -> np.ndarray:
+    def place(self, direction: np.ndarray, time: int) -> np.ndarray:
         # Half the angle by its sine, which is exact near the axis, where the arc cosine is not.
         half = np.arcsin(np.minimum(np.linalg.norm(direction - [0, 0, -1], axis=-1) / 2, 1))
         distance = 2 * np.sin(half) if self.equisolid else 2 * half
         azimuth = np.angle(direction[..., 0] + 1j * direction[..., 1])
-        return np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth)], axis=-1) * self.reach
+        return np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth)], axis=-1) * self.reach[time]
 
 
 AnyCamera = Camera | Parallel | Panorama

@@ -111,6 +111,7 @@ def closed_form(
     roll: float = 0.1,
     deforming: bool = False,
     zoom: float = 0.0,
+    drift: float = 0.0,
     kind: str = "PERSP",
     ortho_scale: float = 7.0,
     fov: float = 180.0,
@@ -119,15 +120,16 @@ def closed_form(
 ) -> ClosedForm:
     """A plane and three spheres (one turns, one moves), seen by a camera that moves, turns and rolls.
 
-    With `deforming` the turning sphere also grows in height, by a shape key. With `zoom` lens and orthographic scale
-    grow by that part of themselves each frame. `kind` is Blender's type of camera or of panorama; the latter stand
-    among the bodies, with more of them behind. Angles in degrees; `sides` are those of an equirectangular picture:
-    west, east, south, north.
+    With `deforming` the turning sphere also grows in height, by a shape key. With `zoom` the lens, the orthographic
+    scale or the fisheye's field of view grows by that part of itself each frame; `drift` is what shift_x grows by.
+    `kind` is Blender's type of camera or of panorama; panoramas stand among the bodies, with more of them behind.
+    Angles in degrees; `sides` are those of an equirectangular picture: west, east, south, north.
     """
     times = range(-1, NUM_FRAMES + 1)
     panorama = kind not in ("PERSP", "ORTHO")
     plane_vertices, plane_faces = plane(12.0)
-    ball_vertices, ball_faces = sphere(64, 32)
+    # Fewer faces where every ray is tried against more of them.
+    ball_vertices, ball_faces = sphere(64, 32) if kind == "PERSP" else sphere(32, 16)
     specs = [
         ("Floor", "floor", plane_vertices, plane_faces, False, [pose((0, 0, 0), np.eye(3)) for _ in times]),
         ("Wall", "wall", plane_vertices, plane_faces, False,
@@ -173,7 +175,7 @@ def closed_form(
         camera = Camera(
             [fx * scale for scale in scales],
             [fy * scale for scale in scales],
-            [width / 2 - shift_x * side_x] * len(c2w),
+            [width / 2 - (shift_x + drift * t) * side_x for t in times],
             [height / 2 + shift_y * side_x / aspect] * len(c2w),
             width,
             height,
@@ -196,10 +198,12 @@ def closed_form(
         camera = Globe(width, height, c2w, (shift_x, shift_y), *sides)
     elif kind == "FISHEYE_EQUIDISTANT":
         # Half the field of view is seen half a picture from its middle, along x and along y.
-        camera = Fisheye(width, height, c2w, (shift_x, shift_y), (2 / np.radians(fov),) * 2, fov, equisolid=False)
+        angles = [fov * scale for scale in scales]
+        reach = [(2 / np.radians(angle),) * 2 for angle in angles]
+        camera = Fisheye(width, height, c2w, (shift_x, shift_y), reach, angles, equisolid=False)
     else:
-        reach = fisheye_lens / pixel_mm / (width / 2), fisheye_lens / pixel_mm / aspect / (height / 2)
-        camera = Fisheye(width, height, c2w, (shift_x, shift_y), reach, fov, equisolid=True)
+        reach = [(fisheye_lens / pixel_mm / (width / 2), fisheye_lens / pixel_mm / aspect / (height / 2))] * len(c2w)
+        camera = Fisheye(width, height, c2w, (shift_x, shift_y), reach, [fov] * len(c2w), equisolid=True)
     description: dict[str, Any] = {
         "fps": 25,
         "frame_start": FRAME_START,
@@ -231,8 +235,11 @@ def closed_form(
             longitude_min=west, longitude_max=east, latitude_min=south, latitude_max=north,
         )  # fmt: skip
     if zoom:
-        name = "ortho_scale" if kind == "ORTHO" else "lens"
+        name = {"PERSP": "lens", "ORTHO": "ortho_scale", "FISHEYE_EQUIDISTANT": "fisheye_fov"}[kind]
         description["camera"]["animated"] = {name: [data[name] * scale for scale in scales]}
+    if drift:
+        assert kind == "PERSP"
+        description["camera"]["animated"] = {"shift_x": [shift_x + drift * t for t in times]}
     if deforming:
         key = (ball_vertices + stretch).tolist()
         description["meshes"][3].update(shape_key=key, shape_key_values=values)
