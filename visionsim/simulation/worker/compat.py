@@ -61,6 +61,11 @@ def compositor_tree(scene: Any) -> Any | None:
     return scene.node_tree if scene.use_nodes else None
 
 
+def panorama_settings(camera_data: Any) -> Any:
+    """What has `panorama_type` and its settings: Cycles' own block before Blender took them over (3.4: not yet)."""
+    return camera_data if hasattr(camera_data, "panorama_type") else camera_data.cycles
+
+
 def can_denoise() -> bool:
     """Whether Cycles was built with a denoiser; Debian's 3.4.1 was not, and fails when it should use one."""
     import _cycles
