@@ -69,19 +69,22 @@ def panorama_settings(camera_data: Any) -> Any:
 def vector_pass_is_wrong(camera_type: str, animated: Collection[str]) -> str | None:
     """What is wrong with the vectors that a camera of this type gives, and what helps; None if they are right.
 
-    `animated` are properties of the camera's data that change during the animation, but for its pose. Cycles takes
-    the neighbouring frames' poses into account, and a perspective camera's field of view; nothing else. Measured
-    with a closed-form scene at 96x64: up to 266 px off for any orthographic camera in 4.5 and 5.0 (between 4.2 and
-    5.2 no other version was tried, so none is trusted), 4.5 px off for an animated lens in 4.2, 2 px off for an
-    animated shift, orthographic scale or fisheye's field of view in 5.2; else at most 1e-3 px off.
+    `camera_type` is Blender's type of camera or of panorama; `animated` are properties of the camera's data that change
+    during the animation, but for its pose. Cycles takes the neighbouring frames' poses into account, and a perspective
+    camera's field of view; nothing else. Measured with a closed-form scene about 96 pixels wide: orthographic cameras
+    are up to 266 px off in 4.5 and 5.0 (between 4.2 and 5.2 no other version was tried, so none is trusted), fisheyes
+    2 px and an animated lens 2.5 px before 4.5; an animated shift, orthographic scale or fisheye's field of view 2 to
+    3 px in every version; all else at most 1e-3 px.
     """
     here = f"in Blender {bpy.app.version_string}"
     if camera_type == "ORTHO" and (4, 3, 0) <= VERSION < (5, 2, 0):
         return f"is wrong for orthographic cameras {here}; use Blender 5.2 or later, or 4.2"
+    if camera_type.startswith("FISHEYE") and VERSION < (4, 5, 0):
+        return f"is wrong for fisheye cameras {here}; use Blender 4.5 or later"
     others = set(animated) - ({"lens", "angle"} if camera_type == "PERSP" else set())
     if others:
         return f"does not know of the camera's animated {', '.join(sorted(others))}; keep it still"
-    if animated and (4, 2, 0) <= VERSION < (4, 5, 0):
+    if animated and VERSION < (4, 5, 0):
         return f"is wrong for an animated lens {here}; use Blender 4.5 or later"
     return None
 

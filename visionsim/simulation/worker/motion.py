@@ -155,7 +155,8 @@ def why_vectors_are_wrong(scene: Any) -> str | None:
         animated = {path for path in paths if path.startswith(LENS)}
         if obj.data.animation_data is not None and obj.data.animation_data.nla_tracks:
             animated.add("NLA strips")
-        wrong = compat.vector_pass_is_wrong(obj.data.type, animated)
+        described = camera.describe(scene, obj)
+        wrong = compat.vector_pass_is_wrong(described.get("panorama_type", described["type"]), animated)
         if wrong is not None:
             return wrong
     return None
