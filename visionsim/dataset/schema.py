@@ -122,7 +122,7 @@ def transforms_document(
         labels: object id (as text) -> name and class.
     """
     cameras = [camera_values(record) for record in records]
-    constant = {name for name, value in cameras[0].items() if all(camera[name] == value for camera in cameras)}
+    constant = {name for name, value in cameras[0].items() if all(camera.get(name) == value for camera in cameras)}
     kinds = [kind for kind in KINDS if all(kind in record.files for record in records)]
     frames = []
     for record, camera in zip(records, cameras, strict=True):
