@@ -21,7 +21,9 @@ class Body:
     matrices: list[np.ndarray]  # (4, 4) world from object, one per time
     corner_normals: np.ndarray | None = None  # (V, 3), object space, for smooth bodies
     offsets: list[np.ndarray] | None = None  # (V, 3), added to the vertices, one per time, for bodies that deform
-    holes: Callable[[np.ndarray], np.ndarray] | None = None  # (N, 3) points in object space -> (N,) where rays go through
+    holes: Callable[[np.ndarray], np.ndarray] | None = (
+        None  # (N, 3) points in object space -> (N,) where rays go through
+    )
     instancer: str | None = None  # What makes this copy of the object `name`; None for an object itself
 
     def local(self, time: int) -> np.ndarray:
@@ -250,13 +252,13 @@ def candidates(
     towards = corners - camera.c2w[time][:3, 3]
     if isinstance(camera, Panorama):
         towards = towards / np.linalg.norm(towards, axis=-1, keepdims=True)
-        axes = towards.sum(1) / np.linalg.norm(towards.sum(1), axis=-1, keepdims=True)
-        widest = np.einsum("tci,ti->tc", towards, axes).min(1)
-        for part in np.array_split(np.arange(len(corners)), 1 + len(corners) * count // (4 * AT_ONCE)):
-            # NaN is no ray, and in no cone.
-            inside = axes[part] @ rays.T >= np.where(widest[part] > 0.1, widest[part] - 1e-9, -1.1)[:, None]
-            which, pixel = np.nonzero(inside)
-            yield part[which], pixel
+        axes, widest = cone(towards)
+        (axis,), (whole,) = cone(towards.reshape(1, -1, 3))
+        # NaN is no ray, and in no cone.
+        near = np.flatnonzero(inside(rays, axis[None], np.array([whole]))[0])
+        for part in np.array_split(np.arange(len(corners)), 1 + len(corners) * len(near) // (4 * AT_ONCE)):
+            which, place = np.nonzero(inside(rays[near], axes[part], widest[part]))
+            yield part[which], near[place]
         return
     behind = np.zeros(len(corners), bool)
     if isinstance(camera, Camera):
@@ -279,6 +281,18 @@ def candidates(
         x = first[which, 0] + within % size[which, 0]
         y = first[which, 1] + within // size[which, 0]
         yield front[which], y * camera.width + x
+
+
+def cone(towards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Axes (N, 3), of length 1, of the cones around directions (N, C, 3), and the cosines (N,) of their angles."""
+    axes = towards.sum(1) / np.linalg.norm(towards.sum(1), axis=-1, keepdims=True)
+    return axes, np.einsum("nci,ni->nc", towards, axes).min(1)
+
+
+def inside(rays: np.ndarray, axes: np.ndarray, widest: np.ndarray) -> np.ndarray:
+    """(N, P) bool: which rays (P, 3) are in which cones, with room for rounding; wide cones are taken as everything."""
+    result: np.ndarray = axes @ rays.T >= np.where(widest > 0.1, widest - 1e-9, -1.1)[:, None]
+    return result
 
 
 def intersect(

@@ -79,21 +79,23 @@ def collection_copies(scene: ClosedForm) -> None:
     """A tree whose trunk moves in its collection; copies of it that stand, move, grow, and are nested."""
     offset = (0.125, 0.0, 0.25)
     trunk = scene.add(
-        "Trunk", "wood", *box(0.09, 0.09, 0.4), [pose((0.02 * t, 0.0, 0.4), rotation([0, 0, 1], 0.05 * t)) for t in TIMES],
-        shown=False, collection="Tree",
+        "Trunk", "wood", *box(0.09, 0.09, 0.4),
+        [pose((0.02 * t, 0.0, 0.4), rotation([0, 0, 1], 0.05 * t)) for t in TIMES], shown=False, collection="Tree",
     )  # fmt: skip
     leaf = scene.add(
         "Leaf", "plant", *sphere(24, 12), still(pose((0.0, 0.05, 1.0), np.eye(3), 0.25)), smooth=True, shown=False,
         collection="Tree",
     )  # fmt: skip
-    sign = scene.add("Sign", "card", *plane(1.2), still(upright(0.0, -0.3, 0.5, tilt=0.2) @ np.diag([0.3, 0.3, 0.3, 1])),
-                     shown=False, collection="Tree", holes="disc")  # fmt: skip
+    small = pose((0.0, -0.3, 0.5), rotation([1, 0, 0], np.pi / 2 - 0.2), 0.3)
+    sign = scene.add("Sign", "card", *plane(1.2), still(small), shown=False, collection="Tree", holes="disc")
     sign.holes = HOLES["disc"]
     scene.description["collections"] = {"Tree": offset, "Grove": (0.0, 0.0, 0.0)}
     inner = [pose((-0.3, 0.0, 0.0), np.eye(3)), pose((0.45, 0.2, 0.0), rotation([0, 0, 1], 0.7), 0.8)]
     poses = {
         "Tree.Still": still(pose((-1.7, -1.6, 0.3), np.eye(3))),
-        "Tree.Moving": [pose((1.3 + 0.05 * t, -2.2, 0.3), rotation([0, 0.2, 1], 0.06 * t), 1.2 + 0.02 * t) for t in TIMES],
+        "Tree.Moving": [
+            pose((1.3 + 0.05 * t, -2.2, 0.3), rotation([0, 0.2, 1], 0.06 * t), 1.2 + 0.02 * t) for t in TIMES
+        ],
         "Grove": [pose((-0.4 + 0.03 * t, -2.6, 0.3), rotation([0, 0, 1], 0.04 * t)) for t in TIMES],
     }
     scene.description["instancers"] = [
@@ -149,7 +151,7 @@ def vertex_copies(scene: ClosedForm) -> None:
 
 
 def instances() -> ClosedForm:
-    """Copies that collections, geometry nodes and vertices make; some stand, some are moved, some move by themselves."""
+    """Copies that collections, geometry nodes and vertices make; some stand, some are moved, some move in them."""
     scene = closed_form(**LANDSCAPE)
     collection_copies(scene)
     nodes_copies(scene)
@@ -190,7 +192,12 @@ def deforming_meshes(**camera: Any) -> ClosedForm:
     bends = [rotation([1, 0.5, 0], 0.4 + 0.1 * t) for t in TIMES]
     bones = [pose((0, 0, 0), bend) for bend in bends]
     bar = scene.add(
-        "Bar", "soft", vertices, faces, matrices, bone={"weights": weights.tolist(), "poses": [m.tolist() for m in bones]}
+        "Bar",
+        "soft",
+        vertices,
+        faces,
+        matrices,
+        bone={"weights": weights.tolist(), "poses": [m.tolist() for m in bones]},
     )
     bar.offsets = [weights[:, None] * (transform(m, bar.vertices) - bar.vertices) for m in bones]
     vertices, faces = grid(1.6, 10)
