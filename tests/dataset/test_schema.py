@@ -64,7 +64,10 @@ def test_camera_values_that_never_change_stand_at_the_top(document):
     assert [document[name] for name in ("fl_x", "fl_y", "cx", "cy", "w", "h", "c")] == [focal, focal, 3, 2, 6, 4, 4]
     assert document["intrinsics"] == [[focal, 0, 3], [0, focal, 2], [0, 0, 1]]
     assert document["camera_angle_x"] == pytest.approx(2 * math.atan(18 / 50))
-    assert {name: document[name] for name in CAMERA_FIELDS} == {name: camera_values()[name] for name in CAMERA_FIELDS}
+    assert document["depth_kind"] == "planar"
+    described = {name: value for name, value in camera_values().items() if name in CAMERA_FIELDS}
+    assert {name: value for name, value in document.items() if name in CAMERA_FIELDS} == described
+    assert {"type", "lens", "angle_x", "sensor_fit"} <= set(described)
     assert set(document["frames"][0]) == {
         "file_path", "depth_file_path", "normal_file_path", "segmentation_file_path", "flow_file_path",
         "transform_matrix", "frame", "time",
@@ -87,6 +90,61 @@ def test_shift_that_changes_moves_only_the_centre():
     assert [frame["cx"] for frame in changing["frames"]] == [3, 0]
     assert "cx" not in changing and "shift_x" not in changing
     assert "fl_x" in changing and "cy" in changing
+
+
+PANORAMA = {
+    "type": "PANO", "longitude_min": -math.pi, "longitude_max": math.pi, "latitude_min": -math.pi / 2,
+    "latitude_max": math.pi / 2, "fisheye_fov": math.pi, "fisheye_lens": 10.5,
+}  # fmt: skip
+OF_BLENDER = ["type", "sensor_width", "sensor_height", "sensor_fit", "shift_x", "shift_y", "clip_start", "clip_end"]
+
+
+@pytest.mark.parametrize(
+    ("camera", "model", "depth_kind", "fields"),
+    [
+        ({"type": "ORTHO", "ortho_scale": 3.0}, "ORTHOGRAPHIC", "planar",
+         {"pixels_per_unit_x": 2.0, "pixels_per_unit_y": 2.0, "cx": 3.0, "cy": 2.0, "ortho_scale": 3.0}),
+        ({**PANORAMA, "panorama_type": "EQUIRECTANGULAR", "shift_x": 0.25}, "EQUIRECTANGULAR", "radial",
+         {"longitude_min": -math.pi / 2, "longitude_max": 1.5 * math.pi, "latitude_min": -math.pi / 2,
+          "latitude_max": math.pi / 2, "panorama_type": "EQUIRECTANGULAR"}),
+        ({**PANORAMA, "panorama_type": "FISHEYE_EQUIDISTANT"}, "OPENCV_FISHEYE", "radial",
+         {"fl_x": 6 / math.pi, "fl_y": 4 / math.pi, "cx": 3.0, "cy": 2.0, "fov": math.pi, "k1": 0, "k2": 0, "k3": 0,
+          "k4": 0, "fisheye_fov": math.pi}),
+        ({**PANORAMA, "panorama_type": "FISHEYE_EQUISOLID"}, "FISHEYE_EQUISOLID", "radial",
+         {"fl_x": 1.75, "fl_y": 1.75, "cx": 3.0, "cy": 2.0, "fov": math.pi, "fisheye_lens": 10.5}),
+    ],
+)  # fmt: skip
+def test_cameras_that_are_no_pinholes_cannot_be_taken_for_one(camera, model, depth_kind, fields):
+    document = transforms(record(1, KINDS, **camera), record(2, KINDS, **camera))
+    validate("transforms", document)
+    assert (document["camera_model"], document["depth_kind"]) == (model, depth_kind)
+    assert {name: document[name] for name in fields} == pytest.approx(fields)
+    assert [document[name] for name in OF_BLENDER if name not in document] == []
+    # What pinhole loaders look for.
+    absent = {"intrinsics", "camera_angle_x", "lens", "angle", "angle_x", "angle_y"}
+    assert not absent & set(document) and ("fl_x" in document) == ("fl_x" in fields)
+    assert document["conventions"]["depth"].startswith(f"channel Y: {depth_kind} depth")
+    for name in fields:
+        if name not in CAMERA_FIELDS or name == "ortho_scale":
+            missing = {key: value for key, value in document.items() if key != name}
+            with pytest.raises(SchemaError):
+                validate("transforms", missing)
+
+
+def test_model_that_changes_stands_in_each_frame():
+    """A timeline marker may switch to a camera of another type."""
+    switched = transforms(record(1, ["depths"]), record(2, ["depths"], type="ORTHO", ortho_scale=3.0))
+    validate("transforms", switched)
+    assert [frame["camera_model"] for frame in switched["frames"]] == ["OPENCV", "ORTHOGRAPHIC"]
+    assert "camera_model" not in switched and switched["depth_kind"] == "planar"
+    assert ["fl_x" in frame for frame in switched["frames"]] == [True, False]
+
+
+def test_kind_of_depth_that_changes_is_said_so():
+    switched = transforms(record(1, ["depths"]), record(2, ["depths"], panorama_type="EQUIRECTANGULAR", **PANORAMA))
+    validate("transforms", switched)
+    assert [frame["depth_kind"] for frame in switched["frames"]] == ["planar", "radial"]
+    assert "by the frame's `depth_kind`: planar depth" in switched["conventions"]["depth"]
 
 
 def test_frames_tell_number_time_pose_and_files():
@@ -135,7 +193,7 @@ def test_conventions_are_words(document):
 
 # What the schema refuses.
 
-REQUIRED = ("camera_model", "fps", "keyframe_multiplier", "conventions", "generator", "frames")
+REQUIRED = ("fps", "keyframe_multiplier", "conventions", "generator", "frames")
 
 
 @pytest.mark.parametrize("name", REQUIRED)
@@ -174,6 +232,8 @@ def wrong(*keys, value):
     [
         wrong("camera_model", value="PINHOLE"),
         wrong("type", value="ORTHO"),
+        wrong("depth_kind", value="radial"),
+        wrong("camera_model", value="ORTHOGRAPHIC"),
         wrong("fl_x", value=0.0),
         wrong("fl_x", value="50"),
         wrong("w", value=0),
@@ -348,7 +408,7 @@ def test_document_with_nan_is_a_schema_error_when_written_and_when_read(tmp_path
         read_document("info", tmp_path / "info.json")
 
 
-@pytest.mark.parametrize("name", ["fl_x", "fl_y", "cx", "cy", "w", "h"])
+@pytest.mark.parametrize("name", ["camera_model", "depth_kind", "fl_x", "fl_y", "cx", "cy", "w", "h", "intrinsics"])
 def test_transforms_without_intrinsics_are_refused(name):
     document = transforms(record(1), record(2))
     del document[name]

@@ -40,7 +40,10 @@ class Camera:
     c2w: list[np.ndarray]
 
     def rays(self, time: int) -> tuple[np.ndarray, np.ndarray]:
-        """Origin (3,) and directions (H, W, 3) whose length along the optical axis is 1."""
+        """Origins (3,) or (H, W, 3), and directions (H, W, 3), in the world.
+
+        The length of a direction is one unit of depth: here, 1 along the optical axis. NaN: there is no ray.
+        """
         x = (np.arange(self.width) + 0.5 - self.cx[time]) / self.fx[time]
         y = (np.arange(self.height) + 0.5 - self.cy[time]) / self.fy[time]
         right, down = np.meshgrid(x, y)
@@ -55,19 +58,134 @@ class Camera:
         return np.stack([x, y], axis=-1)
 
 
+@dataclass
+class Parallel:
+    """An orthographic camera, by the rectangle that it sees: `size_x` by `size_y` scene units around (x, y)."""
+
+    size_x: list[float]
+    size_y: list[float]
+    x: float
+    y: float
+    width: int
+    height: int
+    c2w: list[np.ndarray]
+
+    def rays(self, time: int) -> tuple[np.ndarray, np.ndarray]:
+        right = self.x + self.size_x[time] * ((np.arange(self.width) + 0.5) / self.width - 0.5)
+        up = self.y + self.size_y[time] * (0.5 - (np.arange(self.height) + 0.5) / self.height)
+        right, up = np.meshgrid(right, up)
+        start = transform(self.c2w[time], np.stack([right, up, np.zeros_like(right)], axis=-1))
+        return start, np.broadcast_to(-self.c2w[time][:3, 2], start.shape)
+
+    def project(self, points: np.ndarray, time: int) -> np.ndarray:
+        p = (points - self.c2w[time][:3, 3]) @ self.c2w[time][:3, :3]
+        from_left = (p[..., 0] - (self.x - self.size_x[time] / 2)) / self.size_x[time]
+        from_top = ((self.y + self.size_y[time] / 2) - p[..., 1]) / self.size_y[time]
+        return np.stack([from_left * self.width, from_top * self.height], axis=-1)
+
+
+@dataclass
+class Panorama:
+    """A camera all of whose rays have length 1: what is seen where is a function of direction.
+
+    `shift` moves the picture's frame over what is seen, by parts of its width to the right and of its height upwards.
+    """
+
+    width: int
+    height: int
+    c2w: list[np.ndarray]
+    shift: tuple[float, float]
+
+    def direction(self, x: np.ndarray, y: np.ndarray, time: int) -> np.ndarray:
+        """(..., 3), camera frame, of places in the unshifted picture: x from -1 (left) to 1, y -1 (bottom) to 1."""
+        raise NotImplementedError
+
+    def place(self, direction: np.ndarray, time: int) -> np.ndarray:
+        """(..., 2): the way back, from directions of length 1."""
+        raise NotImplementedError
+
+    def rays(self, time: int) -> tuple[np.ndarray, np.ndarray]:
+        x = (np.arange(self.width) + 0.5) * 2 / self.width - 1
+        y = 1 - (np.arange(self.height) + 0.5) * 2 / self.height
+        x, y = np.meshgrid(x + 2 * self.shift[0], y + 2 * self.shift[1])
+        return self.c2w[time][:3, 3], self.direction(x, y, time) @ self.c2w[time][:3, :3].T
+
+    def project(self, points: np.ndarray, time: int) -> np.ndarray:
+        p = (points - self.c2w[time][:3, 3]) @ self.c2w[time][:3, :3]
+        place = self.place(p / np.linalg.norm(p, axis=-1, keepdims=True), time) - 2 * np.array(self.shift)
+        return (place * [1, -1] + 1) / 2 * [self.width, self.height]
+
+
+@dataclass
+class Globe(Panorama):
+    """Equirectangular; `west`, `east`, `south` and `north` are the picture's sides in degrees, east to the right."""
+
+    west: float
+    east: float
+    south: float
+    north: float
+
+    def direction(self, x: np.ndarray, y: np.ndarray, time: int) -> np.ndarray:
+        east = np.radians(self.west + (self.east - self.west) * (x + 1) / 2)
+        north = np.radians(self.south + (self.north - self.south) * (y + 1) / 2)
+        return np.stack([np.sin(east) * np.cos(north), np.sin(north), -np.cos(east) * np.cos(north)], axis=-1)
+
+    def place(self, direction: np.ndarray, time: int) -> np.ndarray:
+        east = np.degrees(np.angle(-direction[..., 2] + 1j * direction[..., 0]))
+        north = np.degrees(np.arcsin(direction[..., 1]))
+        return np.stack(
+            [
+                2 * (east - self.west) / (self.east - self.west) - 1,
+                2 * (north - self.south) / (self.north - self.south) - 1,
+            ],
+            axis=-1,
+        )
+
+
+@dataclass
+class Fisheye(Panorama):
+    """What is `angle` degrees off the axis is seen at `reach * curve(angle)` from the middle of the picture.
+
+    `reach` is in half pictures, along x and along y; `fov` is the whole angle of view in degrees.
+    """
+
+    reach: list[tuple[float, float]]
+    fov: list[float]
+    equisolid: bool
+
+    def direction(self, x: np.ndarray, y: np.ndarray, time: int) -> np.ndarray:
+        flat = x / self.reach[time][0] + 1j * (y / self.reach[time][1])
+        with np.errstate(invalid="ignore"):
+            angle = 2 * np.arcsin(np.abs(flat) / 2) if self.equisolid else np.abs(flat)
+        angle = np.where(np.degrees(angle) <= self.fov[time] / 2, angle, np.nan)
+        azimuth = np.angle(flat)
+        return np.stack([np.sin(angle) * np.cos(azimuth), np.sin(angle) * np.sin(azimuth), -np.cos(angle)], axis=-1)
+
+    def place(self, direction: np.ndarray, time: int) -> np.ndarray:
+        # Half the angle by its sine, which is exact near the axis, where the arc cosine is not.
+        half = np.arcsin(np.minimum(np.linalg.norm(direction - [0, 0, -1], axis=-1) / 2, 1))
+        distance = 2 * np.sin(half) if self.equisolid else 2 * half
+        azimuth = np.angle(direction[..., 0] + 1j * direction[..., 1])
+        return np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth)], axis=-1) * self.reach[time]
+
+
+AnyCamera = Camera | Parallel | Panorama
+
+
 def transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def cast(bodies: list[Body], camera: Camera, time: int) -> dict[str, np.ndarray]:
+def cast(bodies: list[Body], camera: AnyCamera, time: int) -> dict[str, np.ndarray]:
     """Truth at index `time`; times `time - 1` and `time + 1` must exist.
 
-    Returns (H, W, ...): `body` (index from 1, 0 background), `depth` (planar), `normal` (camera frame, geometric or
-    interpolated), `forward` and `backward` (pixels).
+    Returns (H, W, ...): `body` (index from 1, 0 background), `depth` (in units of the camera's rays), `normal` (camera
+    frame, geometric or interpolated), `forward` and `backward` (pixels).
     """
-    origin, directions = camera.rays(time)
+    origins, directions = camera.rays(time)
     height, width = camera.height, camera.width
     rays = directions.reshape(-1, 3)
+    origins = np.broadcast_to(origins, directions.shape).reshape(-1, 3)
     best = np.full(len(rays), np.inf)
     result = {
         "body": np.zeros(len(rays), int),
@@ -81,10 +199,10 @@ def cast(bodies: list[Body], camera: Camera, time: int) -> dict[str, np.ndarray]
         corners = body.world(time)[body.triangles]
         for k in range(len(corners)):
             a, b, c = corners[k]
-            near = candidates(camera, time, corners[k])
+            near = candidates(camera, time, corners[k], rays)
             if not len(near):
                 continue
-            hit, t, u, v = intersect(origin, rays[near], a, b, c)
+            hit, t, u, v = intersect(origins[near], rays[near], a, b, c)
             closer = hit & (t < best[near])
             nearer, t, u, v = near[closer], t[closer], u[closer], v[closer]
             if not len(nearer):
@@ -107,11 +225,20 @@ def cast(bodies: list[Body], camera: Camera, time: int) -> dict[str, np.ndarray]
     return {name: value.reshape(height, width, *value.shape[1:]) for name, value in result.items()}
 
 
-def candidates(camera: Camera, time: int, corners: np.ndarray) -> np.ndarray:
-    """Indices of the pixels that a triangle can cover: those in the box around its projected corners."""
+def candidates(camera: AnyCamera, time: int, corners: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """Indices of the pixels that a triangle can cover: those in the box around its projected corners.
+
+    Of a panorama, those whose rays are in the cone around its corners; cones of half the world or more are everything.
+    """
     everything = np.arange(camera.width * camera.height)
+    if isinstance(camera, Panorama):
+        towards = corners - camera.c2w[time][:3, 3]
+        towards = towards / np.linalg.norm(towards, axis=-1, keepdims=True)
+        axis = towards.sum(0) / np.linalg.norm(towards.sum(0))
+        widest = (towards @ axis).min()
+        return np.nonzero(rays @ axis >= widest - 1e-9)[0] if widest > 0.1 else everything
     in_camera = (corners - camera.c2w[time][:3, 3]) @ camera.c2w[time][:3, :3]
-    if (in_camera[:, 2] > -1e-6).any():
+    if isinstance(camera, Camera) and (in_camera[:, 2] > -1e-6).any():
         return everything  # It reaches behind the camera, where projection says nothing.
     corner_pixels = camera.project(corners, time)
     # Pixels whose centre is in the box, with room for rounding: most small triangles have none.
@@ -122,16 +249,16 @@ def candidates(camera: Camera, time: int, corners: np.ndarray) -> np.ndarray:
     return (rows[:, None] * camera.width + columns[None, :]).reshape(-1)
 
 
-def intersect(origin, rays, a, b, c):
+def intersect(origins, rays, a, b, c):
     """Möller and Trumbore: hit (N,), distance in units of the rays, barycentric u and v of b and c."""
     edge1, edge2 = b - a, c - a
     p = np.cross(rays, edge2)
     determinant = p @ edge1
     with np.errstate(divide="ignore", invalid="ignore"):
-        s = origin - a
-        u = (p @ s) / determinant
+        s = origins - a
+        u = (p * s).sum(-1) / determinant
         q = np.cross(s, edge1)
-        v = (rays @ q) / determinant
-        t = (edge2 @ q) / determinant
+        v = (rays * q).sum(-1) / determinant
+        t = (q @ edge2) / determinant
         hit = (np.abs(determinant) > 1e-14) & (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 1e-9)
     return hit, t, u, v

@@ -52,18 +52,23 @@ def add_mesh(scene, spec, first):
             key.keyframe_insert("value", frame=first + offset)
 
 
+def owner(data, name):
+    """Panoramas' settings were Cycles' own in 3.4."""
+    return data if hasattr(data, name) else data.cycles
+
+
 def add_camera(scene, spec, first):
     data = bpy.data.cameras.new("Camera")
     for name, value in spec["data"].items():
-        setattr(data, name, value)
+        setattr(owner(data, name), name, value)
     camera = bpy.data.objects.new("Camera", data)
     scene.collection.objects.link(camera)
     scene.camera = camera
     animate(camera, spec["matrices"], first)
     for name, values in spec.get("animated", {}).items():
         for offset, value in enumerate(values):
-            setattr(data, name, value)
-            data.keyframe_insert(name, frame=first + offset)
+            setattr(owner(data, name), name, value)
+            owner(data, name).keyframe_insert(name, frame=first + offset)
 
 
 def main():

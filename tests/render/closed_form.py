@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.reference.raycast import Body, Camera
+from tests.reference.raycast import AnyCamera, Body, Camera, Fisheye, Globe, Parallel
 
 BUILDER = Path(__file__).parent / "build_closed_form.py"
 FRAME_START, NUM_FRAMES = 5, 3
@@ -78,7 +78,7 @@ class ClosedForm:
     """A scene's truth, and the description its .blend is made from. Index 1 of every list is FRAME_START."""
 
     bodies: list[Body]
-    camera: Camera
+    camera: AnyCamera
     description: dict[str, Any]
     smooth: list[bool] = field(default_factory=list)
 
@@ -110,14 +110,26 @@ def closed_form(
     camera_scale: float = 1.0,
     roll: float = 0.1,
     deforming: bool = False,
+    zoom: float = 0.0,
+    drift: float = 0.0,
+    kind: str = "PERSP",
+    ortho_scale: float = 7.0,
+    fov: float = 180.0,
+    fisheye_lens: float = 10.0,
+    sides: tuple[float, float, float, float] = (-180.0, 180.0, -90.0, 90.0),
 ) -> ClosedForm:
     """A plane and three spheres (one turns, one moves), seen by a camera that moves, turns and rolls.
 
-    With `deforming` the turning sphere also grows in height, by a shape key.
+    With `deforming` the turning sphere also grows in height, by a shape key. With `zoom` the lens, the orthographic
+    scale or the fisheye's field of view grows by that part of itself each frame; `drift` is what shift_x grows by.
+    `kind` is Blender's type of camera or of panorama; panoramas stand among the bodies, with more of them behind.
+    Angles in degrees; `sides` are those of an equirectangular picture: west, east, south, north.
     """
     times = range(-1, NUM_FRAMES + 1)
+    panorama = kind not in ("PERSP", "ORTHO")
     plane_vertices, plane_faces = plane(12.0)
-    ball_vertices, ball_faces = sphere(64, 32)
+    # Fewer faces where every ray is tried against more of them.
+    ball_vertices, ball_faces = sphere(64, 32) if kind == "PERSP" else sphere(32, 16)
     specs = [
         ("Floor", "floor", plane_vertices, plane_faces, False, [pose((0, 0, 0), np.eye(3)) for _ in times]),
         ("Wall", "wall", plane_vertices, plane_faces, False,
@@ -128,6 +140,13 @@ def closed_form(
         ("Ball.Moving", "ball", ball_vertices, ball_faces, True,
          [pose((1.2 + 0.06 * t, -0.8, 0.6 + 0.04 * t), np.eye(3), 0.6) for t in times]),
     ]  # fmt: skip
+    if panorama:
+        specs += [
+            ("Behind", "wall", plane_vertices, plane_faces, False,
+             [pose((0, -5.5, 2), rotation([1, 0, 0], -np.pi / 2 + 0.2)) for _ in times]),
+            ("Ball.Behind", "ball", ball_vertices, ball_faces, True,
+             [pose((0.1 * t, -4.5, 2.5), np.eye(3), 0.7) for t in times]),
+        ]  # fmt: skip
     bodies = [
         Body(name, vertices, triangles(faces), matrices, vertices if smooth else None)
         for name, _, vertices, faces, smooth, matrices in specs
@@ -136,7 +155,8 @@ def closed_form(
     stretch = ball_vertices * [0.0, 0.0, 0.5]
     if deforming:
         bodies[3].offsets = [value * stretch for value in values]
-    positions = [np.array([0.3 + 0.05 * t, -6.5 + 0.03 * t, 2.5 + 0.02 * t]) for t in times]
+    start = -2.5 if panorama else -6.5
+    positions = [np.array([0.3 + 0.05 * t, start + 0.03 * t, 2.5 + 0.02 * t]) for t in times]
     turns = [look_at(p, (0.1 * t, 0.5, 1.0), roll + 0.01 * t) for t, p in zip(times, positions, strict=True)]
     c2w = [pose(p, turn) for p, turn in zip(positions, turns, strict=True)]
 
@@ -146,20 +166,45 @@ def closed_form(
     horizontal = sensor_fit == "HORIZONTAL" or (sensor_fit == "AUTO" and wide)
     sensor = sensor_height if sensor_fit == "VERTICAL" else sensor_width
     pixel_mm = sensor / width if horizontal else sensor / (height * aspect)
-    fx, fy = lens / pixel_mm, lens / pixel_mm / aspect
     # A shift of 1 moves the view by the fitted side of the sensor.
     side_x = sensor / pixel_mm
-    count = len(c2w)
-    camera = Camera(
-        [fx] * count,
-        [fy] * count,
-        [width / 2 - shift_x * side_x] * count,
-        [height / 2 + shift_y * side_x / aspect] * count,
-        width,
-        height,
-        c2w,
-    )
-    description = {
+    scales = [1 + zoom * t for t in times]
+    camera: AnyCamera
+    if kind == "PERSP":
+        fx, fy = lens / pixel_mm, lens / pixel_mm / aspect
+        camera = Camera(
+            [fx * scale for scale in scales],
+            [fy * scale for scale in scales],
+            [width / 2 - (shift_x + drift * t) * side_x for t in times],
+            [height / 2 + shift_y * side_x / aspect] * len(c2w),
+            width,
+            height,
+            c2w,
+        )
+    elif kind == "ORTHO":
+        # As many scene units are seen along the fitted side as the scale says.
+        unit = ortho_scale / side_x
+        camera = Parallel(
+            [width * unit * scale for scale in scales],
+            [height * aspect * unit * scale for scale in scales],
+            shift_x * ortho_scale,
+            shift_y * ortho_scale,
+            width,
+            height,
+            c2w,
+        )
+        assert zoom == 0 or shift_x == shift_y == 0
+    elif kind == "EQUIRECTANGULAR":
+        camera = Globe(width, height, c2w, (shift_x, shift_y), *sides)
+    elif kind == "FISHEYE_EQUIDISTANT":
+        # Half the field of view is seen half a picture from its middle, along x and along y.
+        angles = [fov * scale for scale in scales]
+        reach = [(2 / np.radians(angle),) * 2 for angle in angles]
+        camera = Fisheye(width, height, c2w, (shift_x, shift_y), reach, angles, equisolid=False)
+    else:
+        reach = [(fisheye_lens / pixel_mm / (width / 2), fisheye_lens / pixel_mm / aspect / (height / 2))] * len(c2w)
+        camera = Fisheye(width, height, c2w, (shift_x, shift_y), reach, [fov] * len(c2w), equisolid=True)
+    description: dict[str, Any] = {
         "fps": 25,
         "frame_start": FRAME_START,
         "frame_end": FRAME_START + NUM_FRAMES - 1,
@@ -179,6 +224,22 @@ def closed_form(
             "matrices": [(m @ np.diag([camera_scale] * 3 + [1])).tolist() for m in c2w],
         },
     }  # fmt: skip
+    data = description["camera"]["data"]
+    data["type"] = "PANO" if panorama else kind
+    if kind == "ORTHO":
+        data["ortho_scale"] = ortho_scale
+    elif panorama:
+        west, east, south, north = np.radians(sides).tolist()
+        data.update(
+            panorama_type=kind, fisheye_fov=np.radians(fov), fisheye_lens=fisheye_lens,
+            longitude_min=west, longitude_max=east, latitude_min=south, latitude_max=north,
+        )  # fmt: skip
+    if zoom:
+        name = {"PERSP": "lens", "ORTHO": "ortho_scale", "FISHEYE_EQUIDISTANT": "fisheye_fov"}[kind]
+        description["camera"]["animated"] = {name: [data[name] * scale for scale in scales]}
+    if drift:
+        assert kind == "PERSP"
+        description["camera"]["animated"] = {"shift_x": [shift_x + drift * t for t in times]}
     if deforming:
         key = (ball_vertices + stretch).tolist()
         description["meshes"][3].update(shape_key=key, shape_key_values=values)

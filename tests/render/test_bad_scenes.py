@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,16 @@ BUILDER = Path(__file__).parent / "build_closed_form.py"
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory, run_script) -> Path:
-    """A folder with a good scene, one without camera, an orthographic one and one that is no scene."""
+    """A folder with a good scene, one without camera, one with a mirror ball for one, and one that is no scene."""
     folder = tmp_path_factory.mktemp("scenes")
     made = tmp_path_factory.mktemp("made")
-    for name in ("good", "blind", "flat"):
+    for name in ("good", "blind", "ball"):
         scene = closed_form(width=48, height=32)
         scene.description["meshes"] = scene.description["meshes"][:2]
         if name == "blind":
             scene.description["camera"] = None
-        if name == "flat":
-            scene.description["camera"]["data"]["type"] = "ORTHO"
+        if name == "ball":
+            scene.description["camera"]["data"].update(type="PANO", panorama_type="MIRRORBALL")
         scene.build(run_script(BUILDER), made / f"{name}.blend")
         (folder / f"{name}.blend").write_bytes((made / f"{name}.blend").read_bytes())
     (folder / "noise.blend").write_bytes(bytes(range(256)) * 40)
@@ -44,9 +45,9 @@ def test_bad_scenes_fail_and_the_good_one_is_done(scenes, tmp_path, small) -> No
     assert isinstance(report, RunReport)
     assert report.exit_code == 1
     messages = {failure.scene: failure.message for failure in report.failures}
-    assert sorted(messages) == ["blind", "flat", "noise"]
+    assert sorted(messages) == ["ball", "blind", "noise"]
     assert "no active camera" in messages["blind"]
-    assert "ortho" in messages["flat"] and "perspective" in messages["flat"]
+    assert "'Camera' is of type MIRRORBALL; supported are perspective" in messages["ball"]
     assert "cannot open" in messages["noise"]
     assert all("Traceback" not in message for message in messages.values())
     assert [(row.name.split("/")[0], row.complete) for row in report.sequences] == [("good", True)]
@@ -56,7 +57,7 @@ def test_bad_scenes_fail_and_the_good_one_is_done(scenes, tmp_path, small) -> No
 def test_dry_run_writes_nothing_and_tells_everything(scenes, tmp_path, small) -> None:
     plan = run(DatasetRequest(scenes, tmp_path / "data"), small, dry_run=True, observe=lambda event: None)
     assert isinstance(plan, Plan)
-    assert {p.scene.name for p in plan.scenes if p.error} == {"blind", "flat", "noise"}
+    assert {p.scene.name for p in plan.scenes if p.error} == {"ball", "blind", "noise"}
     (good,) = (p for p in plan.scenes if not p.error)
     assert good.info is not None and good.info.camera == "Camera" and good.info.fps == 25
     assert [len(sequence.frames) for sequence in good.sequences] == [NUM_FRAMES]
@@ -101,3 +102,24 @@ def test_more_kinds_later_complete_the_sequence(scenes, tmp_path, small) -> None
     assert run(request, small, observe=lambda event: None).exit_code == 0
     assert (tmp_path / "out" / "depths" / f"depth_{FRAME_START:06d}.exr").exists()
     assert (tmp_path / "out" / "frames" / f"frame_{FRAME_START:06d}.png").read_bytes() == picture
+
+
+@pytest.mark.parametrize(
+    ("camera", "reason"),
+    [
+        ({"drift": 0.02}, "animated shift_x"),
+        ({"kind": "ORTHO", "zoom": 0.05}, "orthographic|animated ortho_scale"),
+        ({"kind": "FISHEYE_EQUIDISTANT", "zoom": 0.05}, "animated fisheye_fov"),
+    ],
+)
+def test_flow_that_blenders_vectors_get_wrong_is_refused(camera, reason, tmp_path, small, run_script) -> None:
+    """Something deforms, so that the vector pass is needed; of a camera whose lens changes it knows nothing."""
+    scene = closed_form(width=48, height=32, deforming=True, **camera)
+    scene.description["meshes"] = scene.description["meshes"][3:4]
+    scene.build(run_script(BUILDER), tmp_path / "scene.blend")
+    request = AnimationRequest(tmp_path / "scene.blend", tmp_path / "out", frame_end=FRAME_START)
+    (failure,) = run(request, small, observe=lambda event: None).failures
+    assert re.search(rf"vector pass \('Ball.Turning' has .*shape keys\), which .*({reason})", failure.message)
+    assert "leave out --render-config.flows" in failure.message and "Traceback" not in failure.message
+    assert not (tmp_path / "out").exists()
+    assert run(request, dataclasses.replace(small, flows=False), observe=lambda event: None).exit_code == 0

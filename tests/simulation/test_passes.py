@@ -247,12 +247,66 @@ def test_geometric_flow_agrees_with_carrying_the_point_by_hand(matrices, poses, 
     assert flow[row, column] == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
+# Flow of other cameras.
+
+
+def globe(**changes) -> dict:
+    """An equirectangular camera at the origin, looking along -Z: a pixel is 60 degrees wide and 45 high."""
+    turn = math.pi
+    ranges = {"longitude_min": -turn, "longitude_max": turn, "latitude_min": -turn / 2, "latitude_max": turn / 2}
+    return camera_values(
+        **{"type": "PANO", "panorama_type": "EQUIRECTANGULAR", "matrix_world": IDENTITY.tolist(), **ranges, **changes}
+    )
+
+
+def turned(angle: float) -> np.ndarray:
+    """Turned to the left, about +Y."""
+    matrix = np.eye(4)
+    matrix[[0, 2], [0, 2]] = math.cos(angle)
+    matrix[0, 2], matrix[2, 0] = math.sin(angle), -math.sin(angle)
+    return matrix
+
+
+def test_geometric_flow_of_a_turning_panorama_is_the_same_everywhere_also_across_the_seam():
+    cameras = [globe(matrix_world=turned(time * math.pi / 6).tolist()) for time in (-1, 0, 1)]
+    flow = geometric_flow(cameras, np.full(SHAPE, 2.0), np.zeros(SHAPE), {})
+    assert flow == pytest.approx(np.broadcast_to([0.5, 0, -0.5, 0], (*SHAPE, 4)), abs=1e-5)
+
+
+def test_flow_from_vectors_goes_the_shorter_way_round_a_panorama():
+    reply = {"camera": globe()}
+    # Blender's vectors do not know that the picture goes round: 6 pixels more or less.
+    vectors = image((5.5, 1, -5.5, 0), (-5.5, 0, 5.5, 0), (2.5, 0, -2.5, 0))
+    channels = PASSES["flows"].convert({"Vector": vectors, "Depth": image(*[HIT] * 3)}, View.from_reply(reply))
+    assert row(channels, "RGBA") == [(-0.5, 0, -0.5, -1), (0.5, 0, 0.5, 0), (2.5, 0, 2.5, 0)]
+    assert all(pixels.dtype == np.float32 for pixels in channels.values()) and not has_negative_zero(channels)
+
+
+def test_geometric_flow_of_an_orthographic_camera_does_not_depend_on_depth():
+    depth = np.linspace(1.0, 50.0, SHAPE[0] * SHAPE[1]).reshape(SHAPE)
+    flow = geometric_flow(
+        still_camera(type="ORTHO", ortho_scale=3.0), depth, np.ones(SHAPE), {1: [moved(y=-1), moved(), moved(x=0.5)]}
+    )
+    # Two pixels for each unit.
+    assert flow == pytest.approx(np.broadcast_to([1, 0, 0, 2], (*SHAPE, 4)), abs=1e-5)
+
+
+def test_geometric_flow_of_a_fisheye_is_zero_where_it_has_no_rays():
+    camera = camera_values(
+        type="PANO", panorama_type="FISHEYE_EQUIDISTANT", fisheye_fov=math.pi, matrix_world=IDENTITY.tolist()
+    )
+    depth = np.full(SHAPE, 2.0)
+    depth[[0, 0, -1, -1], [0, -1, 0, -1]] = MISS  # The corners.
+    flow = geometric_flow([camera] * 3, depth, np.ones(SHAPE), {1: [moved(), moved(), moved(x=0.1)]})
+    assert np.isfinite(flow).all() and (flow[0, 0] == 0).all() and (flow[1, 1, :2] != 0).any()
+
+
 # Where it was seen from.
 
 
-def test_view_of_a_camera_that_is_not_perspective_is_refused():
-    with pytest.raises(SceneError):
-        View.from_reply({"camera": camera_values(type="ORTHO")})
+def test_view_of_a_camera_that_we_cannot_describe_is_refused():
+    with pytest.raises(SceneError, match="MIRRORBALL"):
+        View.from_reply({"camera": camera_values(type="PANO", panorama_type="MIRRORBALL")})
 
 
 # Ids.

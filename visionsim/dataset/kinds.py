@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-__all__ = ["KINDS", "Kind", "frame_path"]
+__all__ = ["KINDS", "Kind", "frame_path", "meaning"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Kind:
     """Its path's name in the frames of transforms.json."""
     unit: str
     meaning: str
-    """Channels, axes and background, in words."""
+    """Channels, axes and background, in words; `{depth}` stands for what the camera's depth is (`meaning`)."""
 
 
 KINDS = {
@@ -26,7 +27,7 @@ KINDS = {
         stem="depth",
         key="depth_file_path",
         unit="scene units",
-        meaning="channel Y: planar depth, along the optical axis; background +inf",
+        meaning="channel Y: {depth}; background +inf",
     ),
     "normals": Kind(
         stem="normal",
@@ -49,6 +50,22 @@ KINDS = {
     ),
 }
 """Name of the kind, of its folder and of the RenderConfig field that asks for it -> what it is."""
+
+
+DEPTHS = {
+    "planar": "planar depth, along the optical axis",
+    "radial": "radial depth, the distance to the camera's centre",
+}
+"""Kind of depth -> what it is."""
+
+
+def meaning(kind: str, depth_kinds: Collection[str]) -> str:
+    """What the values of a kind of ground truth mean, in words, for cameras with these kinds of depth."""
+    if len(depth_kinds) == 1:
+        (depth,) = (DEPTHS[name] for name in depth_kinds)
+    else:
+        depth = "depth, by the frame's `depth_kind`: " + " or ".join(DEPTHS[name] for name in sorted(depth_kinds))
+    return KINDS[kind].meaning.format(depth=depth)
 
 
 def frame_path(kind: str, frame: int, suffix: str = ".exr") -> PurePosixPath:

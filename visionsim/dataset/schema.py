@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -14,9 +13,9 @@ import fastjsonschema
 import numpy as np
 
 from visionsim import __version__
-from visionsim.cameras import c2w_from_blender, intrinsics_from_blender
+from visionsim.cameras import c2w_from_blender, camera_from_blender
 from visionsim.dataset.journal import FrameRecord, settings_digest
-from visionsim.dataset.kinds import KINDS
+from visionsim.dataset.kinds import KINDS, meaning
 from visionsim.errors import SchemaError
 from visionsim.files import write_json
 
@@ -25,10 +24,15 @@ __all__ = ["info_document", "load_schema", "read_document", "transforms_document
 DocumentKind = Literal["transforms", "info"]
 
 CAMERA_FIELDS = (
-    "type lens lens_unit sensor_width sensor_height sensor_fit shift_x shift_y clip_start clip_end "
-    "angle angle_x angle_y pixel_aspect_x pixel_aspect_y"
+    "type panorama_type lens lens_unit ortho_scale fisheye_fov fisheye_lens sensor_width sensor_height sensor_fit "
+    "shift_x shift_y clip_start clip_end angle angle_x angle_y pixel_aspect_x pixel_aspect_y"
 ).split()
-"""What transforms.json says about the Blender camera, in Blender's words: mm, radians, scene units."""
+"""What transforms.json says about the Blender camera, in Blender's words: mm, radians, scene units.
+
+Those that its type has; `PERSPECTIVE_FIELDS` say nothing about the picture of any other.
+"""
+
+PERSPECTIVE_FIELDS = {"lens", "lens_unit", "angle", "angle_x", "angle_y"}
 
 CONVENTIONS = {
     "world": "as in Blender: right-handed, +Z up; scene units",
@@ -86,19 +90,15 @@ def write_document(kind: DocumentKind, path: Path, document: dict[str, Any]) -> 
 
 def camera_values(record: FrameRecord) -> dict[str, Any]:
     """The camera of one frame in the fields of transforms.json, but for its pose."""
-    camera = record.camera
-    intrinsics = intrinsics_from_blender(camera)
+    described = record.camera
+    camera = camera_from_blender(described)
+    mute = set() if described["type"] == "PERSP" else PERSPECTIVE_FIELDS
     return {
-        "fl_x": intrinsics.fx,
-        "fl_y": intrinsics.fy,
-        "cx": intrinsics.cx,
-        "cy": intrinsics.cy,
-        "w": intrinsics.width,
-        "h": intrinsics.height,
+        "camera_model": camera.model,
+        "depth_kind": camera.depth_kind,
+        **camera.fields(),
         "c": record.channels,
-        "camera_angle_x": 2.0 * math.atan(intrinsics.width / (2.0 * intrinsics.fx)),
-        **{name: camera[name] for name in CAMERA_FIELDS},
-        "intrinsics": intrinsics.K.tolist(),
+        **{name: described[name] for name in CAMERA_FIELDS if name in described and name not in mute},
     }
 
 
@@ -122,7 +122,7 @@ def transforms_document(
         labels: object id (as text) -> name and class.
     """
     cameras = [camera_values(record) for record in records]
-    constant = {name for name, value in cameras[0].items() if all(camera[name] == value for camera in cameras)}
+    constant = {name for name, value in cameras[0].items() if all(camera.get(name) == value for camera in cameras)}
     kinds = [kind for kind in KINDS if all(kind in record.files for record in records)]
     frames = []
     for record, camera in zip(records, cameras, strict=True):
@@ -137,9 +137,10 @@ def transforms_document(
             }
         )
     conventions: dict[str, Any] = dict(CONVENTIONS)
-    conventions.update({KINDS[kind].stem: f"{KINDS[kind].meaning}; {KINDS[kind].unit}" for kind in kinds})
+    depth_kinds = {camera["depth_kind"] for camera in cameras}
+    for kind in kinds:
+        conventions[KINDS[kind].stem] = f"{meaning(kind, depth_kinds)}; {KINDS[kind].unit}"
     document = {
-        "camera_model": "OPENCV",
         **{name: value for name, value in cameras[0].items() if name in constant},
         "fps": fps / frame_step,
         "keyframe_multiplier": settings["keyframe_multiplier"],

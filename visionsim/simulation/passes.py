@@ -1,18 +1,19 @@
 """From Blender's render passes to our ground truth: one row per kind, each with a pure converter.
 
-The conventions of the results are those of docs/conventions: planar depth, normals in the camera's frame, flow with
-x right and y down, ids as whole numbers, and a background that says so. Shared with the worker.
+The conventions of the results are those of docs/conventions: depth of the camera's kind, normals in the camera's
+frame, flow with x right and y down, ids as whole numbers, and a background that says so. Shared with the worker.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from visionsim.cameras import Intrinsics, c2w_from_blender, intrinsics_from_blender
+from visionsim.cameras import CameraModel, c2w_from_blender, camera_from_blender
 from visionsim.errors import DataError
 from visionsim.simulation.copies import PASS_NAME, Copies, decode, tell_apart
 
@@ -36,13 +37,13 @@ ID_PASSES = ("Object Index", "IndexOB")
 class Camera:
     """A camera at an instant."""
 
-    intrinsics: Intrinsics
+    model: CameraModel
     c2w: Matrix
 
     @classmethod
     def from_blender(cls, described: Mapping[str, Any]) -> Camera:
-        """Of what `worker.camera.describe` says; raises SceneError if no pinhole camera is like that."""
-        return cls(intrinsics_from_blender(described), c2w_from_blender(described["matrix_world"]))
+        """Of what `worker.camera.describe` says; raises SceneError if no model of ours is like that."""
+        return cls(camera_from_blender(described), c2w_from_blender(described["matrix_world"]))
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ def background(passes: Passes) -> Any:
     return get_pass(passes, "Depth")[..., 0] >= BACKGROUND_DEPTH
 
 
-def to_planar_depth(passes: Passes, view: View) -> dict[str, Any]:
-    """Blender's depth is planar for perspective cameras; only the background needs translating."""
+def to_depth(passes: Passes, view: View) -> dict[str, Any]:
+    """Blender's depth is of the kind that the camera's model names; only the background needs translating."""
     depth = get_pass(passes, "Depth")[..., 0]
     return {"Y": np.where(background(passes), np.float32(np.inf), depth)}
 
@@ -121,10 +122,12 @@ def to_camera_normals(passes: Passes, view: View) -> dict[str, Any]:
 
 def to_flow_pair(passes: Passes, view: View) -> dict[str, Any]:
     """Forward and backward flow, from geometry where the view has motion, else from Blender's vectors."""
-    return flow_from_vectors(passes) if view.motion is None else flow_from_geometry(passes, view.camera, view.motion)
+    if view.motion is not None:
+        return flow_from_geometry(passes, view.camera, view.motion)
+    return flow_from_vectors(passes, view.camera)
 
 
-def flow_from_vectors(passes: Passes) -> dict[str, Any]:
+def flow_from_vectors(passes: Passes, camera: Camera) -> dict[str, Any]:
     """Blender's vectors are (previous - current, current - next), y up; ours point to t + 1 and t - 1, y down.
 
     The background is overwritten: 5.2 leaves vectors there that are up to a pixel off.
@@ -132,9 +135,9 @@ def flow_from_vectors(passes: Passes) -> dict[str, Any]:
     vector = np.where(background(passes)[..., None], np.float32(0), get_pass(passes, "Vector"))
     # Adding zero turns -0.0 into 0.0.
     return {
-        "R": 0.0 - vector[..., 2],
+        "R": shorter_way(0.0 - vector[..., 2], camera.model),
         "G": vector[..., 3] + 0.0,
-        "B": vector[..., 0] + 0.0,
+        "B": shorter_way(vector[..., 0] + 0.0, camera.model),
         "A": 0.0 - vector[..., 1],
     }
 
@@ -149,18 +152,19 @@ def flow_from_geometry(passes: Passes, camera: Camera, motion: Motion) -> dict[s
     depth = np.where(nothing, 1.0, get_pass(passes, "Depth")[..., 0]).astype(np.float64)
     x = np.arange(depth.shape[1]) + 0.5
     y = np.arange(depth.shape[0]) + 0.5
+    points = camera.model.unproject(x[None, :], y[:, None], depth)
     rows, columns, moving = moving_pixels(instance_ids(passes), motion)
     numbers, which = np.unique(moving, return_inverse=True)
     channels = {}
     for names, time, other in (("RG", 2, motion.next), ("BA", 0, motion.previous)):
         w2c = np.linalg.inv(other.c2w)
-        u, v = reproject(x[None, :], y[:, None], depth, camera, other, w2c @ camera.c2w)
+        u, v = reproject(points, other.model, w2c @ camera.c2w)
         if len(which):
             carry = [w2c @ carried(number, motion.objects[number], time) @ camera.c2w for number in numbers]
-            u[rows, columns], v[rows, columns] = reproject(
-                x[columns], y[rows], depth[rows, columns], camera, other, np.stack(carry, axis=-1)[..., which]
-            )
-        for name, flow in zip(names, (u - x[None, :], v - y[:, None]), strict=True):
+            each = np.stack(carry, axis=-1)[..., which]
+            u[rows, columns], v[rows, columns] = reproject(points[rows, columns], other.model, each)
+        u = shorter_way(u - x[None, :], other.model)
+        for name, flow in zip(names, (u, v - y[:, None]), strict=True):
             channels[name] = np.where(nothing, 0.0, flow).astype(np.float32) + np.float32(0)
     return channels
 
@@ -179,20 +183,24 @@ def carried(number: int, matrices: Sequence[Matrix], time: int) -> Matrix:
         raise DataError(f"the object with id {number} is scaled to nothing: its flow is not defined") from exc
 
 
-def reproject(x: Any, y: Any, depth: Any, camera: Camera, other: Camera, m: Any) -> tuple[Any, Any]:
-    """Where `other` sees the pixels (x, y) at planar `depth` of `camera`.
+def reproject(points: Matrix, model: CameraModel, m: Any) -> tuple[Matrix, Matrix]:
+    """Where points (..., 3) are seen by a camera: pixels (...) x and y.
 
-    `m` takes points from the frame of `camera` now to that of `other` then: (4, 4), or (4, 4, N) if each pixel has its
-    own.
-
-    A point behind the other camera has no image there; it gets where its line of sight crosses the image plane, which
-    is what Blender's vectors say too.
+    `m` takes them to that camera's frame: (4, 4), or (4, 4, N) if each of N points has its own.
     """
-    now, then = camera.intrinsics, other.intrinsics
-    ray_x, ray_y = (x - now.cx) / now.fx, (now.cy - y) / now.fy
-    right, up, backward = (depth * (row[0] * ray_x + (row[1] * ray_y - row[2])) + row[3] for row in m[:3])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return then.cx + then.fx * (right / -backward), then.cy - then.fy * (up / -backward)
+    coordinates = np.moveaxis(points, -1, 0)
+    moved, part = np.empty(coordinates.shape), np.empty(coordinates.shape[1:])
+    for row, result in zip(m, moved, strict=False):  # In place: four times less memory to fill.
+        np.multiply(coordinates[0], row[0], out=result)
+        result += np.multiply(coordinates[1], row[1], out=part)
+        result += np.multiply(coordinates[2], row[2], out=part)
+        result += row[3]
+    return model.project(np.moveaxis(moved, 0, -1))
+
+
+def shorter_way(u: Any, model: CameraModel) -> Any:
+    """Flow to the right (pixels) in a picture that may go round the camera: of both ways to the point, the shorter."""
+    return u if math.isinf(model.period) else u - model.period * np.rint(u / model.period)
 
 
 def instance_ids(passes: Passes) -> IdImage:
@@ -207,10 +215,9 @@ def with_copies(passes: Passes, view: View) -> dict[str, Any]:
     """The passes, with ids in which each copy has its own."""
     assert view.copies is not None
     camera, depth = view.camera, get_pass(passes, "Depth")[..., 0].astype(np.float64)
-    x, y = np.meshgrid(np.arange(depth.shape[1]) + 0.5, np.arange(depth.shape[0]) + 0.5)
-    now = camera.intrinsics
-    rays = np.stack([(x - now.cx) / now.fx, (now.cy - y) / now.fy, np.full_like(x, -1.0)], axis=-1)
-    points = (rays * depth[..., None]) @ camera.c2w[:3, :3].T + camera.c2w[:3, 3]
+    x, y = np.arange(depth.shape[1]) + 0.5, np.arange(depth.shape[0]) + 0.5
+    seen = camera.model.unproject(x[None, :], y[:, None], depth)
+    points = seen @ camera.c2w[:3, :3].T + camera.c2w[:3, 3]
     ids = tell_apart(instance_ids(passes), decode(get_pass(passes, PASS_NAME)), points, view.copies)
     name = next(name for name in ID_PASSES if name in passes)
     # Whole numbers up to 2 ** 24 are exact in float32; there are far fewer copies than that.
@@ -223,7 +230,7 @@ def to_instance_ids(passes: Passes, view: View) -> dict[str, Any]:
 
 
 PASSES = {
-    "depths": RenderPass(("use_pass_z",), to_planar_depth),
+    "depths": RenderPass(("use_pass_z",), to_depth),
     "normals": RenderPass(("use_pass_normal", "use_pass_z"), to_camera_normals),
     "segmentations": RenderPass(("use_pass_object_index", "use_pass_z"), to_instance_ids),
     "flows": RenderPass(("use_pass_vector", "use_pass_z"), to_flow_pair),

@@ -226,6 +226,33 @@ def why_vector_pass(scene: Any, numbers: dict[Any, int], *, too_many_copies: boo
     return None
 
 
+LENS = ("lens", "angle", "sensor", "shift", "ortho_scale", "type", "panorama_type", "fisheye", "latitude", "longitude")
+"""Beginnings of the names of a camera's settings that decide where in its picture a point is seen."""
+
+
+def is_constant(curve: Any) -> bool:
+    """Whether an F-curve has the same value at all times; what a driver gives is not known."""
+    if hasattr(curve, "driver") or curve.modifiers or not curve.keyframe_points:
+        return False
+    points = curve.keyframe_points
+    return len({at[1] for point in points for at in (point.co, point.handle_left, point.handle_right)}) == 1
+
+
+def why_vectors_are_wrong(scene: Any) -> str | None:
+    """Why Blender's vector pass is no flow in this scene, and what helps; None if it is right."""
+    for obj in [scene.camera, *(marker.camera for marker in scene.timeline_markers if marker.camera)]:
+        curves = compat.curves_and_drivers(obj.data)
+        paths = {curve.data_path.removeprefix("cycles.") for curve in curves if not is_constant(curve)}
+        animated = {path for path in paths if path.startswith(LENS)}
+        if obj.data.animation_data is not None and obj.data.animation_data.nla_tracks:
+            animated.add("NLA strips")
+        described = camera.describe(scene, obj)
+        wrong = compat.vector_pass_is_wrong(described.get("panorama_type", described["type"]), animated)
+        if wrong is not None:
+            return wrong
+    return None
+
+
 def show_in_viewport(scene: Any) -> None:
     """Let Blender evaluate outside a render what is rendered, hidden in the viewport or not, and all of its copies."""
     for obj in bpy.data.objects:

@@ -8,8 +8,10 @@ from typing import Any
 
 import bpy
 
+from visionsim.cameras import camera_from_blender
+from visionsim.errors import SceneError
 from visionsim.simulation.config import time_stretch
-from visionsim.simulation.worker import animation, compat, motion
+from visionsim.simulation.worker import animation, camera, compat, motion
 from visionsim.simulation.worker.fault import WorkerFault
 
 RENDERABLE = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "HAIR", "POINTCLOUD", "VOLUME"}
@@ -62,12 +64,15 @@ def main_layer(scene: Any) -> Any:
 
 def check_camera(scene: Any) -> None:
     """Raise WorkerFault unless the scene has a camera whose images we can describe."""
-    camera = scene.camera
-    if camera is None:
+    obj = scene.camera
+    if obj is None:
         raise WorkerFault("scene", "the scene has no active camera; set one in Blender (Scene properties > Camera)")
-    if camera.type != "CAMERA" or camera.data.type != "PERSP":
-        kind = camera.data.type.lower() if camera.type == "CAMERA" else f"a {camera.type.lower()}"
-        raise WorkerFault("scene", f"camera {camera.name!r} is {kind}; only perspective cameras are supported")
+    if obj.type != "CAMERA":
+        raise WorkerFault("scene", f"the active camera {obj.name!r} is a {obj.type.lower()}; make a camera active")
+    try:
+        camera_from_blender(camera.describe(scene, obj))
+    except SceneError as exc:
+        raise WorkerFault("scene", str(exc)) from exc
 
 
 def configure(scene: Any, settings: dict[str, Any]) -> str:

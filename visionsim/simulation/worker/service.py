@@ -125,6 +125,10 @@ class Service:
             return ""
         reason = motion.why_vector_pass(current, self.numbers, too_many_copies=bool(copies.too_many))
         if reason is not None:
+            wrong = motion.why_vectors_are_wrong(current)
+            if wrong is not None:
+                text = f"flow has to come from Blender's vector pass ({reason}), which {wrong}"
+                raise WorkerFault("scene", f"{text}, or leave out --render-config.flows")
             return f"from Blender's vector pass: {reason}"
         self.motion = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies.matrices)
         self.hook.motion = self.motion
