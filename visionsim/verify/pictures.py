@@ -1,0 +1,147 @@
+"""Pictures that were exchanged: the check `order`.
+
+A picture shows the same surfaces as the next one, where the flow says. A picture in the place of another does not fit
+its neighbours, and the other one would. Lights that change spoil the fit as well, but no exchange mends it; so only
+an exchange that does is reported. Where pictures hardly change from frame to frame there is nothing to be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from visionsim.verify.consistency import ENOUGH, land, nearest, pick
+from visionsim.verify.frames import FrameData
+from visionsim.verify.geometry import bilinear, pixel_centres, reproject
+from visionsim.verify.report import Found
+
+__all__ = ["Fit", "check_order", "fit", "follow"]
+
+MENDS = 0.7
+"""An exchange must bring the misfit of all pairs concerned below this share of what it was."""
+
+MISFIT = 2.0
+"""A picture is suspected if it fits both neighbours worse than this many times the sequence's median."""
+
+MOST_SUSPECTS = 8
+"""More pictures than these that fit badly are no exchange of two."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How two successive pictures fit, and how they would in each other's place; mean difference of brightness."""
+
+    first: int
+    second: int
+    """Frame numbers."""
+    own: float
+    exchanged: float
+
+
+def follow(a: FrameData, b: FrameData) -> Callable[[Any, Any], float] | None:
+    """(picture at a, picture at b) -> mean difference along the flow; None if too little of a is seen in b."""
+    if a.depth is None or b.depth is None:
+        return None
+    seen = reproject(np.where(a.hit, a.depth, 1.0), a.camera, b.camera)
+    land_x, land_y, depth = seen.x, seen.y, seen.depth
+    if a.flow is not None and abs(b.number - a.number) == 1:
+        x, y = pixel_centres(a.camera)
+        names = slice(0, 2) if b.number > a.number else slice(2, 4)
+        moving = a.hit & ~a.static
+        land_x = np.where(moving, x + a.flow[..., names][..., 0], land_x)
+        land_y = np.where(moving, y + a.flow[..., names][..., 1], land_y)
+        depth = np.where(moving, a.depth, depth)
+        shown = a.hit
+    else:
+        shown = a.static
+    landing = land(shown & (depth > 0), land_x, land_y)
+    row, column = nearest(landing)
+    fits = np.abs(b.near[row, column] * depth[landing.rows, landing.columns] - 1.0) < 0.05
+    landing = pick(landing, fits)
+    if len(landing.x) < ENOUGH:
+        return None
+
+    def misfit(here: Any, there: Any) -> float:
+        return float(np.abs(here[landing.rows, landing.columns] - bilinear(there, landing.x, landing.y)).mean())
+
+    return misfit
+
+
+def fit(a: FrameData, b: FrameData, found: Found) -> Fit | None:
+    """How the pictures of two successive frames fit."""
+    if a.picture is None or b.picture is None:
+        return None
+    misfit = follow(a, b)
+    if misfit is None:
+        return None
+    found.count("order")
+    return Fit(a.number, b.number, misfit(a.picture, b.picture), misfit(b.picture, a.picture))
+
+
+def check_order(
+    fits: Sequence[Fit], numbers: Sequence[int], load: Callable[[int], FrameData], found: Found
+) -> None:
+    """Report pictures of a sequence that fit much better in each other's place.
+
+    Args:
+        fits: of successive frames.
+        numbers: of all frames, in order.
+        load: reads a frame again.
+        found: what is wrong goes here.
+    """
+    by_pair = {(item.first, item.second): item for item in fits}
+    if not by_pair:
+        return
+    usual = float(np.median([item.own for item in fits]))
+    pairs = list(zip(numbers, numbers[1:], strict=False))
+    bad = {number: [by_pair[pair].own > MISFIT * usual for pair in pairs if number in pair and pair in by_pair]
+           for number in numbers}  # fmt: skip
+    suspects = [number for number, both in bad.items() if both and all(both)]
+    asked = {(item.first, item.second) for item in fits if item.exchanged < MENDS * item.own}
+    if len(suspects) <= MOST_SUSPECTS:
+        asked.update(combinations(suspects, 2))
+    known: dict[int, FrameData] = {}
+    mended: set[int] = set()
+    for first, second in sorted(asked):
+        if mended & {first, second}:
+            continue
+        shares = exchange(first, second, pairs, load, known)
+        if shares is not None and shares < MENDS:
+            mended.update((first, second))
+            for this, that in ((first, second), (second, first)):
+                found.add(
+                    "order",
+                    f"the picture fits its neighbours worse than that of frame {that} would: were they exchanged?",
+                    file=known[this].files["frames"],
+                    frame=this,
+                )
+
+
+def exchange(
+    first: int,
+    second: int,
+    pairs: Sequence[tuple[int, int]],
+    load: Callable[[int], FrameData],
+    known: dict[int, FrameData],
+) -> float | None:
+    """Misfit of the pairs around two frames with their pictures exchanged, as a share of what it is."""
+    before = after = 0.0
+    swapped: Mapping[int, int] = {first: second, second: first}
+    for pair in pairs:
+        if not {first, second} & set(pair):
+            continue
+        for number in {*pair, first, second} - known.keys():
+            known[number] = load(number)
+        a, b = (known[number] for number in pair)
+        misfit = follow(a, b)
+        now = [known[number].picture for number in pair]
+        then = [known[swapped.get(number, number)].picture for number in pair]
+        if misfit is None or any(picture is None for picture in (*now, *then)):
+            continue
+        before += misfit(*now)
+        after += misfit(*then)
+    return after / before if before else None
