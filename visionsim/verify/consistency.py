@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from visionsim.verify.frames import FLAT, SMOOTH, FrameData
+from visionsim.verify.frames import SMOOTH, FrameData
 from visionsim.verify.geometry import EPS, Camera, bilinear, pixel_centres, reproject
 from visionsim.verify.report import Found, Problem
 
@@ -128,17 +128,12 @@ def pick(landing: Landing, chosen: Any) -> Landing:
     )
 
 
-def worst(size: Any, landing: Landing) -> tuple[int, int]:
-    """(x, y) of the pixel for which `size` is largest."""
-    index = int(np.argmax(size))
-    return int(landing.columns[index]), int(landing.rows[index])
-
-
 def static_share(frame: FrameData, other: Camera, names: slice) -> dict[int, tuple[int, int]]:
     """Id -> pixels, and how many of them flow as if they stood still; `names` are the flow's channels."""
     if frame.depth is None or frame.flow is None:
         return {}
-    agrees = flow_error(frame, other, names)[0] <= 10 * FLOW_TOLERANCE
+    error, _, _, seen = flow_error(frame, other, names)
+    agrees = error <= FLOW_TOLERANCE + FLOW_NOISE * seen.noise + 10 * SILHOUETTE * np.hypot(seen.dx, seen.dy)
     numbers, where = np.unique(frame.groups[frame.hit], return_inverse=True)
     counts, fine = np.bincount(where), np.bincount(where, weights=agrees[frame.hit])
     return {int(n): (int(c), int(f)) for n, c, f in zip(numbers, counts, fine, strict=True)}
@@ -174,9 +169,11 @@ def check_flow(frame: FrameData, other: Camera, forward: bool, found: Found, *, 
     too_many = bad.mean() > 0.5 if guessed else bad.any()
     usual = float(np.median(off))
     may_be = MEDIAN_FLOOR + MEDIAN_NOISE * float(np.median(noise))
-    if number >= ENOUGH and scale_is_off(frame, mask & (error < 10 * FLOW_TOLERANCE + 2e-2 * np.hypot(seen.dx, seen.dy)),
-                                          along_x, along_y, seen, word, found):  # fmt: skip
-        return
+    if number >= ENOUGH:
+        # Single pixels must not hide what most of them have in common.
+        usual_ones = mask & (error <= 5.0 * usual)
+        if scale_is_off(frame, usual_ones, along_x, along_y, seen, word, found):
+            return
     if not too_many and not (number >= ENOUGH and usual > may_be):
         return
     rows, columns = np.nonzero(mask)
@@ -192,17 +189,13 @@ def check_flow(frame: FrameData, other: Camera, forward: bool, found: Found, *, 
         frame=frame.number,
         x=x,
         y=y,
-        expected=[round(float(v), 6) for v in expected],
-        found=[round(float(v), 6) for v in given],
+        expected=rounded(expected),
+        found=rounded(given),
     )
 
 
-def scale_is_off(
-    frame: FrameData, mask: Any, along_x: Any, along_y: Any, seen: Any, word: str, found: Found
-) -> bool:
+def scale_is_off(frame: FrameData, mask: Any, along_x: Any, along_y: Any, seen: Any, word: str, found: Found) -> bool:
     """Whether the error of the flow is that of depths which all have a wrong scale; least squares over all pixels."""
-    if int(mask.sum()) < ENOUGH:
-        return False
     rx, ry, gx, gy = along_x[mask], along_y[mask], seen.dx[mask], seen.dy[mask]
     power = float((gx * gx + gy * gy).sum())
     total = float((rx * rx + ry * ry).sum())
@@ -236,20 +229,34 @@ def check_pair(a: FrameData, b: FrameData, adjacent: bool, found: Found, *, gues
     seen = reproject(np.where(a.hit, a.depth, 1.0), a.camera, b.camera)
     wrong += pair_depth(a, b, seen, found)
     wrong += pair_normals(a, b, seen, found)
-    wrong += pair_smooth(a, b)
+    pair_smooth(a, b, found)
     wrong += pair_ids(a, b, seen, adjacent, found, guessed=guessed)
     if adjacent:
         wrong += pair_roundtrip(a, b, seen, found)
     return wrong
 
 
-def mismatch(check: str, a: FrameData, b: FrameData, kind: str, message: str, **place: Any) -> Mismatch:
-    def problem(this: FrameData, that: FrameData) -> Problem:
-        text = f"{message} (compared with frame {that.number})"
-        where = place if this is a else {name: value for name, value in place.items() if name not in ("x", "y")}
-        return Problem(check, text, file=this.files[kind], frame=this.number, **where)
+Place = tuple[int, int, Any, Any]
+"""x, y, expected and found."""
 
-    return Mismatch(check, a.number, b.number, (problem(a, b), problem(b, a)))
+
+def mismatch(check: str, a: FrameData, b: FrameData, kind: str, message: str, at_a: Place, at_b: Place) -> Mismatch:
+    def problem(this: FrameData, that: FrameData, place: Place) -> Problem:
+        x, y, expected, found = place
+        text = f"{message} (compared with frame {that.number})"
+        return Problem(check, text, this.files[kind], this.number, x, y, expected, found)
+
+    return Mismatch(check, a.number, b.number, (problem(a, b, at_a), problem(b, a, at_b)))
+
+
+def places(landing: Landing, index: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(x, y) of one pixel, and of where it lands."""
+    row, column = nearest(landing)
+    return (int(landing.columns[index]), int(landing.rows[index])), (int(column[index]), int(row[index]))
+
+
+def rounded(values: Any, digits: int = 6) -> list[float]:
+    return [round(float(value), digits) for value in values]
 
 
 def pair_depth(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[Mismatch]:
@@ -275,10 +282,9 @@ def pair_depth(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[Mism
     rounding = DEPTH_ROUNDINGS * EPS * float(np.median(1.0 + reach / expected))
     if abs(usual) <= DEPTH_TOLERANCE + rounding and not lost:
         return []
-    size = np.where(chosen, np.abs(error), 0.0)
-    x, y = worst(-np.abs(size - abs(usual)), landing)  # A pixel like most.
-    index = int(np.flatnonzero((landing.columns == x) & (landing.rows == y))[0])
-    other = float(1.0 / bilinear(b.near, landing.x, landing.y)[index])
+    index = int(np.argmin(np.where(chosen, np.abs(error - usual), np.inf)))  # A pixel like most.
+    at_a, at_b = places(landing, index)
+    here, there, wanted = float(a.depth[at_a[::-1]]), float(b.depth[at_b[::-1]]), float(np.exp(-error[index]))
     return [
         mismatch(
             "depth",
@@ -286,10 +292,8 @@ def pair_depth(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[Mism
             b,
             "depths",
             f"static surfaces differ in depth by a factor of {np.exp(-usual):.6f}",
-            x=x,
-            y=y,
-            expected=round(float(expected[index]), 6),
-            found=round(other, 6),
+            (*at_a, round(here * wanted, 6), round(here, 6)),
+            (*at_b, round(there / wanted, 6), round(there, 6)),
         )
     ]
 
@@ -306,16 +310,16 @@ def pair_normals(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[Mi
     if fits.sum() < ENOUGH:
         return []
     landing = pick(landing, fits)
-    row, column = nearest(landing)
     here = a.normals[landing.rows, landing.columns] @ a.camera.c2w[:3, :3].T
-    there = b.normals[row, column] @ b.camera.c2w[:3, :3].T
+    there = bilinear(b.normals, landing.x, landing.y) @ b.camera.c2w[:3, :3].T
     error = np.abs(here - there).max(axis=-1)
     found.count("normals")
     usual = float(np.median(error))
     if usual <= NORMAL_TOLERANCE:
         return []
-    x, y = worst(-np.abs(error - usual), landing)
-    index = int(np.flatnonzero((landing.columns == x) & (landing.rows == y))[0])
+    index = int(np.argmin(np.abs(error - usual)))
+    at_a, at_b = places(landing, index)
+    to_a, to_b = a.camera.c2w[:3, :3], b.camera.c2w[:3, :3]
     return [
         mismatch(
             "normals",
@@ -323,17 +327,13 @@ def pair_normals(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[Mi
             b,
             "normals",
             f"normals of flat static surfaces turn by {np.degrees(usual):.2g} degrees in the world",
-            x=x,
-            y=y,
-            expected=[round(float(v), 6) for v in here[index] @ a.camera.c2w[:3, :3]],
-            found=[round(float(v), 6) for v in there[index] @ a.camera.c2w[:3, :3]],
+            (*at_a, rounded(there[index] @ to_a), rounded(here[index] @ to_a)),
+            (*at_b, rounded(here[index] @ to_b), rounded(there[index] @ to_b)),
         )
     ]
 
 
-def pair_ids(
-    a: FrameData, b: FrameData, seen: Any, adjacent: bool, found: Found, *, guessed: bool
-) -> list[Mismatch]:
+def pair_ids(a: FrameData, b: FrameData, seen: Any, adjacent: bool, found: Found, *, guessed: bool) -> list[Mismatch]:
     """A point keeps its id.
 
     Only from the inside of an object to the inside of one, where the depth says that the point is not hidden. A
@@ -371,6 +371,7 @@ def pair_ids(
     if not bad.any():
         return []
     index = int(np.argmax(bad))
+    at_a, at_b = places(landing, index)
     return [
         mismatch(
             "ids",
@@ -378,10 +379,8 @@ def pair_ids(
             b,
             "segmentations",
             f"surface points change their id ({int(bad.sum())} pixels)",
-            x=int(landing.columns[index]),
-            y=int(landing.rows[index]),
-            expected=int(here[index]),
-            found=int(there[index]),
+            (*at_a, int(there[index]), int(here[index])),
+            (*at_b, int(here[index]), int(there[index])),
         )
     ]
 
@@ -415,6 +414,7 @@ def pair_roundtrip(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[
         ours = groups == number
         if ours.sum() >= ENOUGH and (bad & ours).sum() > (1 - ROUNDTRIP_SHARE) * ours.sum():
             index = int(np.argmax(bad & ours))
+            at_a, at_b = places(landing, index)
             return [
                 mismatch(
                     "roundtrip",
@@ -423,10 +423,8 @@ def pair_roundtrip(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[
                     "flows",
                     f"forward and backward flow do not undo each other ({int((bad & ours).sum())} of "
                     f"{int(ours.sum())} pixels of id {int(number)})",
-                    x=int(landing.columns[index]),
-                    y=int(landing.rows[index]),
-                    expected=[round(float(-v), 6) for v in back[index]],
-                    found=[round(float(v), 6) for v in there[index]],
+                    (*at_a, rounded(-back[index]), rounded(there[index])),
+                    (*at_b, rounded(-there[index]), rounded(back[index])),
                 )
             ]
     return []
@@ -450,7 +448,9 @@ def check_normals(frame: FrameData, found: Found) -> None:
         return
     found.count("normals")
     down, across = np.gradient(frame.near)
-    plane = np.stack([-across * k.fx, down * k.fy, frame.near - across * (x - k.cx) - down * (y - k.cy)], axis=-1)[smooth]
+    plane = np.stack([-across * k.fx, down * k.fy, frame.near - across * (x - k.cx) - down * (y - k.cy)], axis=-1)[
+        smooth
+    ]
     plane /= np.linalg.norm(plane, axis=-1, keepdims=True)
     given = frame.normals[smooth]
     angle = np.degrees(np.arccos(np.clip((plane * given).sum(axis=-1), -1.0, 1.0)))
@@ -466,8 +466,8 @@ def check_normals(frame: FrameData, found: Found) -> None:
         frame=frame.number,
         x=column,
         y=row,
-        expected=[round(float(v), 4) for v in plane[index]],
-        found=[round(float(v), 4) for v in given[index]],
+        expected=rounded(plane[index], 4),
+        found=rounded(given[index], 4),
     )
 
 
@@ -493,25 +493,30 @@ def check_smooth(frame: FrameData, found: Found) -> None:
     )
 
 
-def pair_smooth(a: FrameData, b: FrameData) -> list[Mismatch]:
+def pair_smooth(a: FrameData, b: FrameData, found: Found) -> None:
     """Ids change where depth or normals do.
 
     Some change in the middle of a smooth surface all the same: a carpet on the floor. But the ids of a neighbouring
     frame cannot fit a frame's surfaces better than its own.
     """
     if a.ids is None or b.ids is None:
-        return []
+        return
     for this, that in ((a, b), (b, a)):
         own, theirs = breaks(this, this.ids), breaks(this, that.ids)
-        if own.sum() > BREAKS[0] * theirs.sum() + BREAKS[1]:
-            y, x = (int(i) for i in np.argwhere(own & ~theirs)[0])
-            message = f"ids change within smooth surfaces {int(own.sum())} times, with the other frame's ids "
-            message += f"{int(theirs.sum())} times: are they of another frame?"
-            problem = mismatch("smooth", this, that, "segmentations", message, x=x, y=y,
-                               expected=int(that.ids[y, x]), found=int(this.ids[y, x]))  # fmt: skip
-            ours, others = problem.problems
-            return [Mismatch("smooth", a.number, b.number, (ours, others) if this is a else (others, ours))]
-    return []
+        if own.sum() <= BREAKS[0] * theirs.sum() + BREAKS[1]:
+            continue
+        y, x = (int(i) for i in np.argwhere(own & ~theirs)[0])
+        found.add(
+            "smooth",
+            f"ids change within smooth surfaces {int(own.sum())} times, and would {int(theirs.sum())} times with those "
+            f"of frame {that.number}: are they of another frame?",
+            file=this.files["segmentations"],
+            frame=this.number,
+            x=x,
+            y=y,
+            expected=int(that.ids[y, x]),
+            found=int(this.ids[y, x]),
+        )
 
 
 LONELY_SHARE = 0.01

@@ -207,9 +207,7 @@ def load_picture(
     for what, wanted, is_there in facts:
         if wanted != is_there:
             message = f"the picture has other {what} than transforms.json says"
-            found.add(
-                "files", message, file=values["file_path"], frame=frame.number, expected=wanted, found=is_there
-            )
+            found.add("files", message, file=values["file_path"], frame=frame.number, expected=wanted, found=is_there)
             frame.broken.add("frames")
     if "frames" in frame.broken:
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -82,9 +82,7 @@ def fit(a: FrameData, b: FrameData, found: Found) -> Fit | None:
     return Fit(a.number, b.number, misfit(a.picture, b.picture), misfit(b.picture, a.picture))
 
 
-def check_order(
-    fits: Sequence[Fit], numbers: Sequence[int], load: Callable[[int], FrameData], found: Found
-) -> None:
+def check_order(fits: Sequence[Fit], numbers: Sequence[int], load: Callable[[int], FrameData], found: Found) -> None:
     """Report pictures of a sequence that fit much better in each other's place.
 
     Args:
@@ -97,7 +95,7 @@ def check_order(
     if not by_pair:
         return
     usual = float(np.median([item.own for item in fits]))
-    pairs = list(zip(numbers, numbers[1:], strict=False))
+    pairs = list(pairwise(numbers))
     bad = {number: [by_pair[pair].own > MISFIT * usual for pair in pairs if number in pair and pair in by_pair]
            for number in numbers}  # fmt: skip
     suspects = [number for number, both in bad.items() if both and all(both)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CHECKS", "Found", "Problem", "SequenceResult", "VerifyReport", "Verified"]
+__all__ = ["CHECKS", "Found", "Problem", "SequenceResult", "Verified", "VerifyReport"]
 
 CHECKS = {
     "documents": "transforms.json and info.json agree with their schemas, with each other and with the journal",

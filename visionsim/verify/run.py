@@ -34,7 +34,8 @@ ALONE = 32
 SAMPLES = 8
 """Pairs of frames from which it is guessed what stands still, where the labels do not tell."""
 
-Given, Made = TypeVar("Given"), TypeVar("Made")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,7 @@ class Answer:
     fits: list[Fit] = field(default_factory=list)
 
 
-def verify(
-    roots: Sequence[Path], *, jobs: int | None = None, observe: ProgressOf = lambda event: None
-) -> VerifyReport:
+def verify(roots: Sequence[Path], *, jobs: int | None = None, observe: ProgressOf = lambda event: None) -> VerifyReport:
     """Verify all sequences that are, or are in, some folders.
 
     Args:
@@ -101,15 +100,7 @@ def verify(
             done[index] += len(task.own)
             observe(Verified(row.name, done[index], row.frames))
     for row, item, expected, answer in zip(report.sequences, described, known, answers, strict=True):
-        values = {frame["frame"]: frame for frame in item.frames}
-        row.found.problems += blame(answer.mismatches, list(values))
-        check_order(
-            sorted(answer.fits, key=lambda item: item.first),
-            list(values),
-            lambda number, values=values, expected=expected: read_frame(expected, values[number], Found()),
-            row.found,
-        )
-        put_in_order(row.found)
+        finish(row.found, item, expected, answer)
     report.elapsed = time.monotonic() - started
     return report
 
@@ -298,10 +289,26 @@ def blame(mismatches: Sequence[Mismatch], numbers: Sequence[int]) -> list[Proble
     return list(problems.values())
 
 
+def finish(found: Found, item: Described, expected: Expected, answer: Answer) -> None:
+    """What only a whole sequence can tell; then the problems in order."""
+    values = {frame["frame"]: frame for frame in item.frames}
+
+    def load(number: int) -> FrameData:
+        return read_frame(expected, values[number], Found())
+
+    found.problems += blame(answer.mismatches, list(values))
+    check_order(sorted(answer.fits, key=lambda pair: pair.first), list(values), load, found)
+    if values and expected.guessed and not expected.static and {"depths", "flows"} <= set(item.kinds):
+        found.notes.append("the labels do not tell what stands still, and nothing seems to: depth has no referee")
+    put_in_order(found)
+
+
 def put_in_order(found: Found) -> None:
     """Problems by check and frame, each once."""
     order = list(CHECKS)
+    once: dict[tuple[str, str, int | None, str], Problem] = {}
+    for problem in found.problems:
+        once.setdefault((problem.check, problem.file, problem.frame, problem.message), problem)
     found.problems = sorted(
-        dict.fromkeys(found.problems),
-        key=lambda problem: (order.index(problem.check), -1 if problem.frame is None else problem.frame, problem.file),
+        once.values(), key=lambda p: (order.index(p.check), -1 if p.frame is None else p.frame, p.file)
     )

@@ -94,7 +94,7 @@ def describe(folder: Path, found: Found) -> Described:
             found.add("documents", missing(path, described.journal), file=path.name)
             continue
         try:
-            documents[kind] = read_document(kind, path)  # type: ignore[arg-type]
+            documents[kind] = read_document(kind, path)
         except (SchemaError, OSError) as exc:
             found.add("documents", str(exc).replace(f" File: {path}", ""), file=path.name)
             continue
