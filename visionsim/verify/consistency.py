@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from visionsim.verify.frames import SMOOTH, FrameData
-from visionsim.verify.geometry import EPS, Camera, bilinear, pixel_centres, reproject
+from visionsim.verify.geometry import EPS, Camera, Seen, bilinear, pixel_centres, spread3
 from visionsim.verify.report import Found, Problem
 
 __all__ = [
@@ -99,9 +99,6 @@ class Landing:
     x: Any
     y: Any
     """Where they land."""
-    cell: tuple[Any, Any]
-    """Row and column of the upper left of the four pixel centres around that; all four are in the 3x3 of this or the
-    next."""
 
 
 def land(mask: Any, x: Any, y: Any) -> Landing:
@@ -109,8 +106,7 @@ def land(mask: Any, x: Any, y: Any) -> Landing:
     height, width = mask.shape
     with np.errstate(invalid="ignore"):
         rows, columns = np.nonzero(mask & (x >= 1.5) & (y >= 1.5) & (x < width - 1.5) & (y < height - 1.5))
-    x, y = x[rows, columns], y[rows, columns]
-    return Landing(rows, columns, x, y, (np.floor(y - 0.5).astype(np.intp), np.floor(x - 0.5).astype(np.intp)))
+    return Landing(rows, columns, x[rows, columns], y[rows, columns])
 
 
 def nearest(landing: Landing) -> tuple[Any, Any]:
@@ -119,13 +115,7 @@ def nearest(landing: Landing) -> tuple[Any, Any]:
 
 
 def pick(landing: Landing, chosen: Any) -> Landing:
-    return Landing(
-        landing.rows[chosen],
-        landing.columns[chosen],
-        landing.x[chosen],
-        landing.y[chosen],
-        (landing.cell[0][chosen], landing.cell[1][chosen]),
-    )
+    return Landing(landing.rows[chosen], landing.columns[chosen], landing.x[chosen], landing.y[chosen])
 
 
 def static_share(frame: FrameData, other: Camera, names: slice) -> dict[int, tuple[int, int]]:
@@ -141,10 +131,10 @@ def static_share(frame: FrameData, other: Camera, names: slice) -> dict[int, tup
 
 def flow_error(frame: FrameData, other: Camera, names: slice) -> tuple[Any, Any, Any, Any]:
     """How far the flow is from that of a static surface: length, along x, along y (pixels); and what was seen."""
-    seen = reproject(np.where(frame.hit, frame.depth, 1.0), frame.camera, other)
+    seen = frame.seen_by(other)
     x, y = pixel_centres(frame.camera)
     with np.errstate(invalid="ignore", over="ignore"):
-        along_x, along_y = frame.flow[..., names][..., 0] - (seen.x - x), frame.flow[..., names][..., 1] - (seen.y - y)
+        along_x, along_y = frame.flow[names][0] - (seen.x - x), frame.flow[names][1] - (seen.y - y)
         return np.hypot(along_x, along_y), along_x, along_y, seen
 
 
@@ -179,7 +169,7 @@ def check_flow(frame: FrameData, other: Camera, forward: bool, found: Found, *, 
     rows, columns = np.nonzero(mask)
     index = int(np.argmax(bad)) if bad.any() else int(np.argmax(off))
     y, x = int(rows[index]), int(columns[index])
-    given = frame.flow[y, x, 0:2] if forward else frame.flow[y, x, 2:4]
+    given = frame.flow[slice(0, 2) if forward else slice(2, 4), y, x]
     expected = given - [along_x[y, x], along_y[y, x]]
     amount = f"{int(bad.sum())} of {number} pixels" if too_many else f"{usual:.2g} px in the median"
     found.add(
@@ -194,7 +184,7 @@ def check_flow(frame: FrameData, other: Camera, forward: bool, found: Found, *, 
     )
 
 
-def scale_is_off(frame: FrameData, mask: Any, along_x: Any, along_y: Any, seen: Any, word: str, found: Found) -> bool:
+def scale_is_off(frame: FrameData, mask: Any, along_x: Any, along_y: Any, seen: Seen, word: str, found: Found) -> bool:
     """Whether the error of the flow is that of depths which all have a wrong scale; least squares over all pixels."""
     rx, ry, gx, gy = along_x[mask], along_y[mask], seen.dx[mask], seen.dy[mask]
     power = float((gx * gx + gy * gy).sum())
@@ -226,7 +216,7 @@ def check_pair(a: FrameData, b: FrameData, adjacent: bool, found: Found, *, gues
     wrong: list[Mismatch] = []
     if a.depth is None or b.depth is None:
         return wrong
-    seen = reproject(np.where(a.hit, a.depth, 1.0), a.camera, b.camera)
+    seen = a.seen_by(b.camera)
     wrong += pair_depth(a, b, seen, found)
     wrong += pair_normals(a, b, seen, found)
     pair_smooth(a, b, found)
@@ -259,7 +249,7 @@ def rounded(values: Any, digits: int = 6) -> list[float]:
     return [round(float(value), digits) for value in values]
 
 
-def pair_depth(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[Mismatch]:
+def pair_depth(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list[Mismatch]:
     """A static point has the depth in the other frame that the poses give it."""
     landing = land(a.smooth & a.static & (seen.depth > 0), seen.x, seen.y)
     if len(landing.x) < ENOUGH:
@@ -298,7 +288,7 @@ def pair_depth(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[Mism
     ]
 
 
-def pair_normals(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[Mismatch]:
+def pair_normals(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list[Mismatch]:
     """A flat static surface has the same normal in the world in both frames."""
     if a.normals is None or b.normals is None:
         return []
@@ -310,9 +300,9 @@ def pair_normals(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[Mi
     if fits.sum() < ENOUGH:
         return []
     landing = pick(landing, fits)
-    here = a.normals[landing.rows, landing.columns] @ a.camera.c2w[:3, :3].T
-    there = bilinear(b.normals, landing.x, landing.y) @ b.camera.c2w[:3, :3].T
-    error = np.abs(here - there).max(axis=-1)
+    here = a.camera.c2w[:3, :3] @ a.normals[:, landing.rows, landing.columns]
+    there = b.camera.c2w[:3, :3] @ bilinear(b.normals, landing.x, landing.y)
+    error = np.abs(here - there).max(axis=0)
     found.count("normals")
     usual = float(np.median(error))
     if usual <= NORMAL_TOLERANCE:
@@ -327,13 +317,13 @@ def pair_normals(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[Mi
             b,
             "normals",
             f"normals of flat static surfaces turn by {np.degrees(usual):.2g} degrees in the world",
-            (*at_a, rounded(there[index] @ to_a), rounded(here[index] @ to_a)),
-            (*at_b, rounded(here[index] @ to_b), rounded(there[index] @ to_b)),
+            (*at_a, rounded(there[:, index] @ to_a), rounded(here[:, index] @ to_a)),
+            (*at_b, rounded(here[:, index] @ to_b), rounded(there[:, index] @ to_b)),
         )
     ]
 
 
-def pair_ids(a: FrameData, b: FrameData, seen: Any, adjacent: bool, found: Found, *, guessed: bool) -> list[Mismatch]:
+def pair_ids(a: FrameData, b: FrameData, seen: Seen, adjacent: bool, found: Found, *, guessed: bool) -> list[Mismatch]:
     """A point keeps its id.
 
     Only from the inside of an object to the inside of one, where the depth says that the point is not hidden. A
@@ -347,8 +337,8 @@ def pair_ids(a: FrameData, b: FrameData, seen: Any, adjacent: bool, found: Found
     moving = np.zeros_like(static)
     if adjacent and a.flow is not None:
         moving = a.hit & ~static
-        land_x = np.where(moving, x + a.flow[..., 0], land_x)
-        land_y = np.where(moving, y + a.flow[..., 1], land_y)
+        land_x = np.where(moving, x + a.flow[0], land_x)
+        land_y = np.where(moving, y + a.flow[1], land_y)
         depth = np.where(moving, a.depth, depth)
     landing = land(a.inner & (static | moving) & (depth > 0), land_x, land_y)
     row, column = nearest(landing)
@@ -385,12 +375,12 @@ def pair_ids(a: FrameData, b: FrameData, seen: Any, adjacent: bool, found: Found
     ]
 
 
-def pair_roundtrip(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[Mismatch]:
+def pair_roundtrip(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list[Mismatch]:
     """Forward flow, then backward flow from where it lands, leads back."""
     if a.flow is None or b.flow is None:
         return []
     x, y = pixel_centres(a.camera)
-    landing = land(a.inner, x + a.flow[..., 0], y + a.flow[..., 1])
+    landing = land(a.inner, x + a.flow[0], y + a.flow[1])
     row, column = nearest(landing)
     fits = b.inner[row, column] & (b.groups[row, column] == a.groups[landing.rows, landing.columns])
     static = a.static[landing.rows, landing.columns]
@@ -401,12 +391,11 @@ def pair_roundtrip(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[
     if len(landing.x) < ENOUGH:
         return []
     found.count("roundtrip")
-    there = a.flow[landing.rows, landing.columns, :2]
-    top, left = landing.cell
-    corners = np.stack([b.flow[top + i, left + j, 2:] for i in (0, 1) for j in (0, 1)])
-    varies = (corners.max(axis=0) - corners.min(axis=0)).max(axis=-1)
-    back = bilinear(b.flow[..., 2:], landing.x, landing.y)
-    error = np.abs(there + back).max(axis=-1)
+    there = a.flow[:2, landing.rows, landing.columns]
+    row, column = nearest(landing)
+    varies = np.maximum(*(high - low for low, high in map(spread3, b.flow[2:])))[row, column]
+    back = bilinear(b.flow[2:], landing.x, landing.y)
+    error = np.maximum(*np.abs(there + back))
     noise = np.minimum(seen.noise, 1.0)[landing.rows, landing.columns]
     bad = ~(error <= ROUNDTRIP[0] + ROUNDTRIP[1] * varies + FLOW_NOISE * noise)
     groups = a.groups[landing.rows, landing.columns]
@@ -423,8 +412,8 @@ def pair_roundtrip(a: FrameData, b: FrameData, seen: Any, found: Found) -> list[
                     "flows",
                     f"forward and backward flow do not undo each other ({int((bad & ours).sum())} of "
                     f"{int(ours.sum())} pixels of id {int(number)})",
-                    (*at_a, rounded(-back[index]), rounded(there[index])),
-                    (*at_b, rounded(-there[index]), rounded(back[index])),
+                    (*at_a, rounded(-back[:, index]), rounded(there[:, index])),
+                    (*at_b, rounded(-there[:, index]), rounded(back[:, index])),
                 )
             ]
     return []
@@ -443,17 +432,17 @@ def check_normals(frame: FrameData, found: Found) -> None:
     smooth = frame.inner & (frame.bend[0] < 100 * SMOOTH) & (frame.bend[1] < 100 * SMOOTH)
     smooth[[0, -1]] = False
     smooth[:, [0, -1]] = False
-    smooth &= frame.normals.any(axis=-1)
+    smooth &= frame.normals.any(axis=0)
     if smooth.sum() < ENOUGH:
         return
     found.count("normals")
     down, across = np.gradient(frame.near)
-    plane = np.stack([-across * k.fx, down * k.fy, frame.near - across * (x - k.cx) - down * (y - k.cy)], axis=-1)[
-        smooth
-    ]
-    plane /= np.linalg.norm(plane, axis=-1, keepdims=True)
-    given = frame.normals[smooth]
-    angle = np.degrees(np.arccos(np.clip((plane * given).sum(axis=-1), -1.0, 1.0)))
+    across, down, here = across[smooth], down[smooth], frame.near[smooth]
+    right, below = np.broadcast_to(x - k.cx, smooth.shape)[smooth], np.broadcast_to(y - k.cy, smooth.shape)[smooth]
+    plane = np.stack([-across * k.fx, down * k.fy, here - across * right - down * below])
+    plane /= np.sqrt((plane**2).sum(axis=0))
+    given = frame.normals[:, smooth]
+    angle = np.degrees(np.arccos(np.clip((plane * given).sum(axis=0), -1.0, 1.0)))
     usual = float(np.median(angle))
     if usual <= NORMAL_ANGLE:
         return
@@ -466,8 +455,8 @@ def check_normals(frame: FrameData, found: Found) -> None:
         frame=frame.number,
         x=column,
         y=row,
-        expected=rounded(plane[index], 4),
-        found=rounded(given[index], 4),
+        expected=rounded(plane[:, index], 4),
+        found=rounded(given[:, index], 4),
     )
 
 

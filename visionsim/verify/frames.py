@@ -14,7 +14,7 @@ from visionsim.dataset.kinds import KINDS
 from visionsim.errors import DataError
 from visionsim.io.exr import read_exr
 from visionsim.io.images import read_picture
-from visionsim.verify.geometry import Camera, spread3
+from visionsim.verify.geometry import Camera, Seen, reproject, spread3
 from visionsim.verify.report import Found
 
 __all__ = ["Expected", "FrameData", "check_background", "read_frame"]
@@ -63,15 +63,23 @@ class FrameData:
     depth: Any = None
     """(H, W) float64; +inf where there is nothing."""
     normals: Any = None
-    """(H, W, 3) float32."""
+    """(3, H, W) float32."""
     ids: Any = None
     """(H, W) uint32."""
     flow: Any = None
-    """(H, W, 4) float64."""
+    """(4, H, W) float64: forward x and y, backward x and y."""
     picture: Any = None
     """(H, W) float32, brightness."""
     broken: set[str] = field(default_factory=set)
     """Kinds that could not be read, or are not what they should be."""
+
+    _seen: tuple[Camera, Seen] | None = None
+
+    def seen_by(self, other: Camera) -> Seen:
+        """Where `other` sees this frame's points, if they stand still; the last answer is kept."""
+        if self._seen is None or self._seen[0] is not other:
+            self._seen = other, reproject(np.where(self.hit, self.depth, 1.0), self.camera, other)
+        return self._seen[1]
 
     @cached_property
     def hit(self) -> Any:
@@ -81,6 +89,11 @@ class FrameData:
     def near(self) -> Any:
         """Inverse depth, 0 for the background."""
         return np.where(self.hit, 1.0 / np.where(self.hit, self.depth, 1.0), 0.0)
+
+    @cached_property
+    def soft(self) -> Any:
+        """The picture without the finest of its noise; None if there is none."""
+        return None if self.picture is None else soften(self.picture)
 
     @cached_property
     def groups(self) -> Any:
@@ -118,8 +131,8 @@ class FrameData:
     def flat(self) -> Any:
         """(H, W) bool: surfaces with one normal."""
         flat = self.inner.copy()
-        for axis in range(3):
-            low, high = spread3(self.normals[..., axis])
+        for component in self.normals:
+            low, high = spread3(component)
             flat &= high - low < FLAT
         return flat
 
@@ -129,8 +142,9 @@ class FrameData:
         flat_x, flat_y = self.hit & (self.bend[0] < 10 * SMOOTH), self.hit & (self.bend[1] < 10 * SMOOTH)
         across, down = flat_x[:, :-1] & flat_x[:, 1:], flat_y[:-1] & flat_y[1:]
         if self.normals is not None:
-            across &= (np.abs(self.normals[:, :-1] - self.normals[:, 1:]) < 10 * FLAT).all(axis=-1)
-            down &= (np.abs(self.normals[:-1] - self.normals[1:]) < 10 * FLAT).all(axis=-1)
+            for component in self.normals:
+                across &= np.abs(component[:, :-1] - component[:, 1:]) < 10 * FLAT
+                down &= np.abs(component[:-1] - component[1:]) < 10 * FLAT
         return across, down
 
     @cached_property
@@ -140,6 +154,14 @@ class FrameData:
         every = np.zeros(self.hit.shape, bool)
         every[1:-1, 1:-1] = across[1:-1, :-1] & across[1:-1, 1:] & down[:-1, 1:-1] & down[1:, 1:-1]
         return every
+
+
+def soften(brightness: Any) -> Any:
+    """Means over 5x5 pixels: the renderer's noise, which does not follow the flow, hides less behind them."""
+    height, width = brightness.shape
+    padded = np.pad(brightness, 2, mode="edge")
+    rows = np.add.reduce([padded[i : i + height] for i in range(5)])
+    return np.add.reduce([rows[:, i : i + width] for i in range(5)]) / np.float32(25)
 
 
 def read_frame(expected: Expected, values: Mapping[str, Any], found: Found, *, pictures: bool = True) -> FrameData:
@@ -170,15 +192,15 @@ def read_frame(expected: Expected, values: Mapping[str, Any], found: Found, *, p
         if not has_form(kind, channels, shape, file, frame, found):
             frame.broken.add(kind)
             continue
-        pixels = np.stack([channels[name] for name in CHANNELS[kind]], axis=-1)
+        pixels = np.stack([channels[name] for name in CHANNELS[kind]])
         problems = len(found.problems)
         check_values(kind, pixels, expected, frame, found)
         if len(found.problems) > problems:
             frame.broken.add(kind)  # Its values would be compared in vain.
         elif kind == "depths":
-            frame.depth = pixels[..., 0].astype(np.float64)
+            frame.depth = pixels[0].astype(np.float64)
         elif kind == "segmentations":
-            frame.ids = pixels[..., 0]
+            frame.ids = pixels[0]
         elif kind == "normals":
             frame.normals = pixels
         else:
@@ -214,7 +236,8 @@ def load_picture(
     colours = picture.pixels[..., : min(3, picture.pixels.shape[2])]
     if not np.isfinite(colours).all():  # Blender writes what its compositor makes; only files of floats can hold it.
         return None
-    return colours.mean(axis=-1, dtype=np.float32)
+    channels = np.moveaxis(colours, -1, 0).astype(np.float32)
+    return sum(channels) / np.float32(len(channels))
 
 
 def has_form(
@@ -237,13 +260,13 @@ def has_form(
 
 
 def check_values(kind: str, pixels: Any, expected: Expected, frame: FrameData, found: Found) -> None:
-    """Whether every value (H, W, C) is one that its kind can have."""
+    """Whether every value (C, H, W) is one that its kind can have."""
 
     def wrong(where: Any, message: str, wanted: str, value: Any = None) -> bool:
         if not where.any():
             return False
         y, x = (int(i) for i in np.argwhere(where)[0])
-        is_there = [float(v) for v in pixels[y, x]] if value is None else value(y, x)
+        is_there = [float(v) for v in pixels[:, y, x]] if value is None else value(y, x)
         shown = is_there[0] if isinstance(is_there, list) and len(is_there) == 1 else is_there
         count = int(where.sum())
         text = f"{message} ({count} pixels)" if count > 1 else message
@@ -253,9 +276,9 @@ def check_values(kind: str, pixels: Any, expected: Expected, frame: FrameData, f
         return True
 
     if kind == "depths":
-        wrong(~(pixels[..., 0] > 0), "depth is not positive", "above 0, or +inf")
+        wrong(~(pixels[0] > 0), "depth is not positive", "above 0, or +inf")
     elif kind == "normals":
-        lengths = np.sqrt(np.einsum("hwc,hwc->hw", pixels, pixels, dtype=np.float64))
+        lengths = np.sqrt((pixels.astype(np.float64) ** 2).sum(axis=0))
         bad = ~((lengths == 0) | (np.abs(lengths - 1) <= UNIT_TOLERANCE))
         wrong(bad, "a normal is neither of length 1 nor 0", "length 1 or 0")
     elif kind == "segmentations":
@@ -264,13 +287,13 @@ def check_values(kind: str, pixels: Any, expected: Expected, frame: FrameData, f
             strange = [int(n) for n in numbers if n and int(n) not in expected.ids]
             if strange:
                 wrong(
-                    np.isin(pixels[..., 0], strange),
+                    np.isin(pixels[0], strange),
                     "an id is not in the labels of transforms.json",
                     "a key of labels, or 0",
-                    lambda y, x: int(pixels[y, x, 0]),
+                    lambda y, x: int(pixels[0, y, x]),
                 )
     else:
-        wrong(~np.isfinite(pixels).all(axis=-1), "flow is not finite", "finite")
+        wrong(~np.isfinite(pixels).all(axis=0), "flow is not finite", "finite")
 
 
 def check_background(frame: FrameData, found: Found) -> None:
@@ -279,9 +302,9 @@ def check_background(frame: FrameData, found: Found) -> None:
     if frame.ids is not None:
         here.append(("segmentations", frame.ids != 0, True))
     if frame.normals is not None:
-        here.append(("normals", frame.normals.any(axis=-1), True))
+        here.append(("normals", frame.normals.any(axis=0), True))
     if frame.flow is not None:
-        here.append(("flows", frame.flow.any(axis=-1), False))
+        here.append(("flows", frame.flow.any(axis=0), False))
     if frame.depth is not None:
         here.insert(0, ("depths", frame.hit, True))
     if len(here) < 2:

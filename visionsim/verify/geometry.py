@@ -99,11 +99,12 @@ def spread3(image: Any) -> tuple[Any, Any]:
 
 
 def bilinear(image: Any, x: Any, y: Any) -> Any:
-    """Values of an image (H, W) or (H, W, C) at pixel positions (N,), which lie between pixel centres."""
-    left, top = np.floor(x - 0.5).astype(np.intp), np.floor(y - 0.5).astype(np.intp)
+    """Values of an image (H, W) or (C, H, W) at pixel positions (N,), which lie between pixel centres: (N,), (C, N)."""
+    left, top = np.floor(x - 0.5), np.floor(y - 0.5)
     a, b = x - 0.5 - left, y - 0.5 - top
-    if image.ndim == 3:
-        a, b = a[:, None], b[:, None]
-    upper = (1 - a) * image[top, left] + a * image[top, left + 1]
-    lower = (1 - a) * image[top + 1, left] + a * image[top + 1, left + 1]
-    return (1 - b) * upper + b * lower
+    width = image.shape[-1]
+    corner = top.astype(np.intp) * width + left.astype(np.intp)
+    flat = image.reshape(*image.shape[:-2], -1)
+    at = [flat.take(corner + offset, axis=-1) for offset in (0, 1, width, width + 1)]
+    upper, lower = at[0] + a * (at[1] - at[0]), at[2] + a * (at[3] - at[2])
+    return upper + b * (lower - upper)

@@ -226,12 +226,13 @@ def check_task(task: Task) -> Answer:
     for index in range(task.own.start, min(task.own.stop + 1, len(task.frames))):
         mine = index in task.own
         frame = read_frame(expected, task.frames[index], found if mine else Found())
+        frame.camera = cameras[index]
         if mine:
             check_stored(expected.folder, task.stored.get(frame.number, ()), frame.number, found)
             check_background(frame, found)
             check_normals(frame, found)
             check_smooth(frame, found)
-            for other, forward in ((index + 1, True), (index - 1, False)):
+            for other, forward in ((index - 1, False), (index + 1, True)):  # The next camera is asked for again below.
                 if 0 <= other < len(cameras) and task.frames[other]["frame"] == frame.number + (1 if forward else -1):
                     check_flow(frame, cameras[other], forward, found, guessed=expected.guessed)
         if last is not None:
