@@ -17,7 +17,8 @@ OUTSIDE_BLENDER = [path for path in MODULES if WORKER not in path.parents]
 
 SHARED_WITH_WORKER = [
     "visionsim", "visionsim.errors", "visionsim.types", "visionsim.files", "visionsim.cameras", "visionsim.simulation",
-    "visionsim.simulation.config", "visionsim.simulation.protocol", "visionsim.simulation.passes",
+    "visionsim.simulation.config",
+    "visionsim.simulation.copies", "visionsim.simulation.protocol", "visionsim.simulation.passes",
 ]  # fmt: skip
 """What the worker may import of us."""
 

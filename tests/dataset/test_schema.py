@@ -25,7 +25,7 @@ from visionsim.errors import SchemaError
 from visionsim.simulation.config import GROUND_TRUTHS
 
 SETTINGS = {"keyframe_multiplier": 2.0, "blender": "5.0.1 abc", "device": "cpu", "seed": 3, "width": 6}
-LABELS = {"1": {"name": "Cube", "path": "Cube", "class": "object"}}
+LABELS = {"1": {"name": "Cube", "path": "Cube", "class": "object", "motion": "static"}}
 
 
 def record(frame: int, kinds=(), x: float = 0.0, **camera) -> FrameRecord:
@@ -190,9 +190,9 @@ def wrong(*keys, value):
         wrong("frames", 0, "transform_matrix", 0, 0, value=None),
         wrong("generator", "settings_digest", value="xyz"),
         wrong("generator", value={}),
-        wrong("labels", value={"0": {"name": "Cube", "class": "object"}}),
+        wrong("labels", value={"0": LABELS["1"]}),
         wrong("labels", value={"1": {"name": "Cube"}}),
-        wrong("labels", value={"one": {"name": "Cube", "class": "object"}}),
+        wrong("labels", value={"one": LABELS["1"]}),
     ],
 )
 def test_transforms_with_a_wrong_value_are_refused(document, change):

@@ -33,9 +33,9 @@ SPEED = np.array([0.0, 0.25, 0.0])
 """What the rug moves per frame; the floor stands still."""
 
 LABELS = {
-    "1": {"name": "Floor", "class": "floor"},
-    "2": {"name": "Rug", "class": "rug"},
-    "3": {"name": "Unseen", "class": "object"},
+    "1": {"name": "Floor", "path": "Floor", "class": "floor", "motion": "static"},
+    "2": {"name": "Rug", "path": "Rug", "class": "rug", "motion": "static"},
+    "3": {"name": "Unseen", "path": "Unseen", "class": "object", "motion": "static"},
 }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from visionsim.cli._fields import Option, choices_of, expected, is_optional, nearest, without_none
-from visionsim.errors import ConfigError, InputNotFound
+from visionsim.errors import ConfigError
+from visionsim.io.tables import read_table
 
 __all__ = ["read_config_file"]
 
@@ -25,7 +25,7 @@ def read_config_file(path: Path, options: Sequence[Option]) -> dict[str, Any]:
     """
     known = {option.key: option for option in options}
     values: dict[str, Any] = {}
-    for key, value in flatten(path, parse(path)):
+    for key, value in flatten(path, read_table(path, "configuration file")):
         option = known.get(key)
         if option is None:
             near = nearest(key, known)
@@ -54,55 +54,6 @@ def flatten(path: Path, document: dict[Any, Any], prefix: str = "") -> list[tupl
         elif name != "render-config":
             items.append((name, value))
     return items
-
-
-def parse(path: Path) -> dict[Any, Any]:
-    """The file's top-level table."""
-    suffix = path.suffix.lower()
-    if suffix not in (".yaml", ".yml", ".toml"):
-        raise ConfigError(f"A configuration file ends in .yaml, .yml or .toml, unlike {path}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as exc:
-        raise InputNotFound(f"The configuration file does not exist: {path}") from exc
-    except OSError as exc:
-        raise ConfigError(f"Cannot read the configuration file: {exc.strerror or exc}: {path}") from exc
-    except UnicodeDecodeError as exc:
-        line = exc.object[: exc.start].count(b"\n") + 1
-        raise ConfigError(f"The configuration file is not UTF-8 text, line {line}: {path}") from exc
-    document = parse_toml(path, text) if suffix == ".toml" else parse_yaml(path, text)
-    if document is None:  # An empty YAML file.
-        return {}
-    if not isinstance(document, dict):
-        raise ConfigError(f"The configuration file holds no `option: value` pairs: {path}")
-    return document
-
-
-def parse_toml(path: Path, text: str) -> Any:
-    import tomllib
-
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        # `Expected '=' after a key (at line 3, column 5)`; it has attributes only since Python 3.14.
-        problem = re.sub(r" \(at .*\)$", "", str(exc).partition("\n")[0])
-        found = re.search(r"at line (\d+)", str(exc))
-        line = found[1] if found else str(text.count("\n") + 1)  # `at end of document`
-        raise ConfigError(f"Not a TOML file: {problem}, line {line}: {path}") from exc
-
-
-def parse_yaml(path: Path, text: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        mark = getattr(exc, "problem_mark", None)
-        problem = getattr(exc, "problem", None) or getattr(exc, "reason", None) or "it cannot be parsed"
-        where = f", line {mark.line + 1}" if mark is not None else ""
-        raise ConfigError(f"Not a YAML file: {problem}{where}: {path}") from exc
-    except ValueError as exc:  # Such as `2024-13-01`, which looks like a date and is none.
-        raise ConfigError(f"Not a YAML file: {exc}: {path}") from exc
 
 
 def checked_value(kind: Any, value: Any) -> Any:

@@ -37,6 +37,14 @@ def render_animation(
     frame_step: Annotated[
         int, typer.Option(help="Render every n-th frame, starting with the first.", rich_help_panel=FRAMES)
     ] = 1,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML or TOML file that gives objects their classes, by patterns.",
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(help="Open the scene, show what would be rendered, and write nothing.", rich_help_panel=OUTPUT),
@@ -54,6 +62,7 @@ def render_animation(
         frame_start: first frame, on the stretched timeline; None is the scene's first.
         frame_end: last frame, inclusive; None is the scene's last.
         frame_step: render every n-th frame, starting with the first.
+        labels: file of patterns that give objects their classes; see docs/labels.md.
         dry_run: return the Plan, render nothing, write nothing.
         render_config: what to render and how; by default RenderConfig().
         observe: called with each event of `visionsim.simulation.report`, from this thread.
@@ -62,9 +71,16 @@ def render_animation(
     Raises:
         RequestError: what was asked for cannot be done; nothing was written.
     """
+    from visionsim.simulation.labels import LabelRules
     from visionsim.simulation.run import AnimationRequest, run
 
+    rules = None if labels is None else LabelRules.read(Path(labels))
     request = AnimationRequest(
-        blend=Path(blend), root=Path(root), frame_start=frame_start, frame_end=frame_end, frame_step=frame_step
+        blend=Path(blend),
+        root=Path(root),
+        frame_start=frame_start,
+        frame_end=frame_end,
+        frame_step=frame_step,
+        labels=rules,
     )
     return run(request, render_config or RenderConfig(), dry_run=dry_run, observe=observe or (lambda event: None))

@@ -59,6 +59,14 @@ def create_datasets(
             rich_help_panel=SAMPLING,
         ),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML or TOML file that gives objects their classes, by patterns.",
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(help="Open the scenes, show what would be rendered, and write nothing.", rich_help_panel=OUTPUT),
@@ -79,6 +87,7 @@ def create_datasets(
         seed: of random sampling.
         anim_start: first authored frame; None is the scene's.
         anim_end: last authored frame, inclusive; None is the scene's.
+        labels: file of patterns that give objects their classes; see docs/labels.md.
         dry_run: return the Plan, render nothing, write nothing.
         render_config: what to render and how; by default RenderConfig().
         observe: called with each event of `visionsim.simulation.report`, from this thread.
@@ -87,8 +96,10 @@ def create_datasets(
     Raises:
         RequestError: what was asked for cannot be done; nothing was written.
     """
+    from visionsim.simulation.labels import LabelRules
     from visionsim.simulation.run import DatasetRequest, run
 
+    rules = None if labels is None else LabelRules.read(Path(labels))
     request = DatasetRequest(
         scenes_dir=Path(scenes_dir),
         datasets_dir=Path(datasets_dir),
@@ -98,5 +109,6 @@ def create_datasets(
         seed=seed,
         anim_start=anim_start,
         anim_end=anim_end,
+        labels=rules,
     )
     return run(request, render_config or RenderConfig(), dry_run=dry_run, observe=observe or (lambda event: None))

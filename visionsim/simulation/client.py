@@ -15,6 +15,7 @@ from visionsim.errors import ConfigError, DataError, RequestError
 from visionsim.simulation.config import GROUND_TRUTHS, RenderConfig, settings_of
 from visionsim.simulation.host import num_threads
 from visionsim.simulation.jobs import Fail, FrameTask, Job, Task
+from visionsim.simulation.labels import LabelRules, label_table
 from visionsim.simulation.plan import Plan, SceneFile, SceneInfo, ScenePlan, SequencePlan, bytes_per_frame
 from visionsim.simulation.report import (
     Failure,
@@ -38,6 +39,10 @@ class RunRequest(Protocol):
     @property
     def root(self) -> Path:
         """Folder that everything is written under."""
+
+    @property
+    def labels(self) -> LabelRules | None:
+        """Which classes objects get."""
 
     def sequences(self, scene: SceneFile, info: SceneInfo, config: RenderConfig) -> list[SequencePlan]:
         """The sequences of a scene; raises RequestError if there cannot be such."""
@@ -93,6 +98,7 @@ class RunClient:
             "settings": self.settings,
             "truths": [kind for kind in GROUND_TRUTHS if kind in kinds],
             "expected": None if self.planning else self.infos[task.scene].digest,
+            "copies": None if self.planning else self.infos[task.scene].copies,
         }
 
     def write(self, task: FrameTask, reply: dict[str, Any]) -> float:
@@ -119,7 +125,9 @@ class RunClient:
         if isinstance(task, FrameTask):
             self.frame_done(self.sequences[task.sequence], task.frame, result)
         elif self.planning:
-            self.infos[task.scene] = SceneInfo(**{**result, "warnings": tuple(result["warnings"])})
+            objects = result.pop("objects")
+            labels = label_table(objects, result["copies"], self.asked.labels)
+            self.infos[task.scene] = SceneInfo(**{**result, "labels": labels, "warnings": tuple(result["warnings"])})
             self.scene_opened(task.scene)
 
     def failed(self, fail: Fail) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from visionsim.cameras import Intrinsics, c2w_from_blender, intrinsics_from_blender
 from visionsim.errors import DataError
+from visionsim.simulation.copies import PASS_NAME, Copies, decode, tell_apart
 
 if TYPE_CHECKING:
     from visionsim.types import FloatImage, IdImage, Matrix
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
     Passes = Mapping[str, FloatImage]
     """Name of Blender's pass -> (H, W, C) float32, top row first."""
 
-__all__ = ["FLOW_FROM_GEOMETRY", "PASSES", "RenderPass", "View"]
+__all__ = ["FLOW_FROM_GEOMETRY", "PASSES", "RenderPass", "View", "with_copies"]
 
 BACKGROUND_DEPTH = 1e10
 """What Cycles writes into the depth pass where nothing was hit, in every version from 3.4 to 5.2."""
+
+
+ID_PASSES = ("Object Index", "IndexOB")
+"""What Blender calls the pass of object ids; the second before 5.0."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +62,22 @@ class View:
     camera: Camera
     motion: Motion | None = None
     """None: flow comes from Blender's vector pass."""
+    copies: Copies | None = None
+    """None: an object's id is all there is to tell."""
 
     @classmethod
     def from_reply(cls, reply: Mapping[str, Any]) -> View:
         """Of a worker's answer to `render`."""
         camera, given = Camera.from_blender(reply["camera"]), reply.get("motion")
+        copies = None
+        if "copies" in reply:
+            with np.load(reply["copies"]) as arrays:
+                copies = Copies.from_arrays(arrays)
         if given is None:
-            return cls(camera)
+            return cls(camera, copies=copies)
         previous, _, following = map(Camera.from_blender, given["cameras"])
         objects = {int(key): [np.array(m, np.float64) for m in three] for key, three in given["objects"].items()}
-        return cls(camera, Motion(previous, following, objects))
+        return cls(camera, Motion(previous, following, objects), copies)
 
 
 @dataclass(frozen=True)
@@ -136,35 +147,48 @@ def flow_from_geometry(passes: Passes, camera: Camera, motion: Motion) -> dict[s
     """
     nothing = background(passes)
     depth = np.where(nothing, 1.0, get_pass(passes, "Depth")[..., 0]).astype(np.float64)
-    ids = instance_ids(passes)
     x = np.arange(depth.shape[1]) + 0.5
     y = np.arange(depth.shape[0]) + 0.5
-    moving = [number for number in motion.objects if np.any(ids == number)]
+    rows, columns, moving = moving_pixels(instance_ids(passes), motion)
+    numbers, which = np.unique(moving, return_inverse=True)
     channels = {}
     for names, time, other in (("RG", 2, motion.next), ("BA", 0, motion.previous)):
-        u, v = reproject(x[None, :], y[:, None], depth, camera, other, np.eye(4))
-        for number in moving:
-            rows, columns = np.nonzero(ids == number)
-            try:
-                then_from_now = motion.objects[number][time] @ np.linalg.inv(motion.objects[number][1])
-            except np.linalg.LinAlgError as exc:
-                raise DataError(f"the object with id {number} is scaled to nothing: its flow is not defined") from exc
+        w2c = np.linalg.inv(other.c2w)
+        u, v = reproject(x[None, :], y[:, None], depth, camera, other, w2c @ camera.c2w)
+        if len(which):
+            carry = [w2c @ carried(number, motion.objects[number], time) @ camera.c2w for number in numbers]
             u[rows, columns], v[rows, columns] = reproject(
-                x[columns], y[rows], depth[rows, columns], camera, other, then_from_now
+                x[columns], y[rows], depth[rows, columns], camera, other, np.stack(carry, axis=-1)[..., which]
             )
         for name, flow in zip(names, (u - x[None, :], v - y[:, None]), strict=True):
             channels[name] = np.where(nothing, 0.0, flow).astype(np.float32) + np.float32(0)
     return channels
 
 
-def reproject(x: Any, y: Any, depth: Any, camera: Camera, other: Camera, then_from_now: Matrix) -> tuple[Any, Any]:
-    """Pixels (x, y) at planar `depth` in `camera`, moved by `then_from_now` (world), seen by `other`: pixels.
+def moving_pixels(ids: IdImage, motion: Motion) -> tuple[Any, Any, Any]:
+    """Rows, columns and ids of the pixels whose object moves."""
+    rows, columns = np.nonzero(np.isin(ids, np.array(list(motion.objects), np.uint32)))
+    return rows, columns, ids[rows, columns]
+
+
+def carried(number: int, matrices: Sequence[Matrix], time: int) -> Matrix:
+    """(4, 4): from where an object's points are now to where they are at `time` (0 before, 2 after), in the world."""
+    try:
+        return matrices[time] @ np.linalg.inv(matrices[1])
+    except np.linalg.LinAlgError as exc:
+        raise DataError(f"the object with id {number} is scaled to nothing: its flow is not defined") from exc
+
+
+def reproject(x: Any, y: Any, depth: Any, camera: Camera, other: Camera, m: Any) -> tuple[Any, Any]:
+    """Where `other` sees the pixels (x, y) at planar `depth` of `camera`.
+
+    `m` takes points from the frame of `camera` now to that of `other` then: (4, 4), or (4, 4, N) if each pixel has its
+    own.
 
     A point behind the other camera has no image there; it gets where its line of sight crosses the image plane, which
     is what Blender's vectors say too.
     """
     now, then = camera.intrinsics, other.intrinsics
-    m = np.linalg.inv(other.c2w) @ then_from_now @ camera.c2w
     ray_x, ray_y = (x - now.cx) / now.fx, (now.cy - y) / now.fy
     right, up, backward = (depth * (row[0] * ray_x + (row[1] * ray_y - row[2])) + row[3] for row in m[:3])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -173,10 +197,24 @@ def reproject(x: Any, y: Any, depth: Any, camera: Camera, other: Camera, then_fr
 
 def instance_ids(passes: Passes) -> IdImage:
     """Blender's ids are floats that hold whole numbers."""
-    ids = get_pass(passes, "Object Index", "IndexOB")[..., 0]
+    ids = get_pass(passes, *ID_PASSES)[..., 0]
     if not np.all((ids == np.rint(ids)) & (ids >= 0) & (ids < 1 << 32)):
         raise DataError("Blender's object ids are not whole numbers")
     return ids.astype(np.uint32)
+
+
+def with_copies(passes: Passes, view: View) -> dict[str, Any]:
+    """The passes, with ids in which each copy has its own."""
+    assert view.copies is not None
+    camera, depth = view.camera, get_pass(passes, "Depth")[..., 0].astype(np.float64)
+    x, y = np.meshgrid(np.arange(depth.shape[1]) + 0.5, np.arange(depth.shape[0]) + 0.5)
+    now = camera.intrinsics
+    rays = np.stack([(x - now.cx) / now.fx, (now.cy - y) / now.fy, np.full_like(x, -1.0)], axis=-1)
+    points = (rays * depth[..., None]) @ camera.c2w[:3, :3].T + camera.c2w[:3, 3]
+    ids = tell_apart(instance_ids(passes), decode(get_pass(passes, PASS_NAME)), points, view.copies)
+    name = next(name for name in ID_PASSES if name in passes)
+    # Whole numbers up to 2 ** 24 are exact in float32; there are far fewer copies than that.
+    return {**passes, name: ids[..., None].astype(np.float32)}
 
 
 def to_instance_ids(passes: Passes, view: View) -> dict[str, Any]:
@@ -187,7 +225,7 @@ def to_instance_ids(passes: Passes, view: View) -> dict[str, Any]:
 PASSES = {
     "depths": RenderPass(("use_pass_z",), to_planar_depth),
     "normals": RenderPass(("use_pass_normal", "use_pass_z"), to_camera_normals),
-    "segmentations": RenderPass(("use_pass_object_index",), to_instance_ids),
+    "segmentations": RenderPass(("use_pass_object_index", "use_pass_z"), to_instance_ids),
     "flows": RenderPass(("use_pass_vector", "use_pass_z"), to_flow_pair),
 }
 """Kind of ground truth (a field of RenderConfig) -> how it is made."""

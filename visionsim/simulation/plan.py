@@ -60,7 +60,9 @@ class SceneInfo:
     device: str
     """What Cycles will render on, such as `cpu`."""
     labels: dict[str, dict[str, Any]]
-    """Object id (as text) -> name and class."""
+    """Object id (as text) -> name, path, class, motion; copies included."""
+    copies: dict[str, Any] = field(default_factory=dict)
+    """Path of each copy -> what the worker knows of it (`worker.instances`), for workers that open the scene later."""
     flow: str = ""
     """Where flow comes from and why, in words; empty if none is wanted."""
     warnings: tuple[str, ...] = ()

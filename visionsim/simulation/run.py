@@ -18,6 +18,7 @@ from visionsim.simulation.client import RunClient
 from visionsim.simulation.config import RenderConfig, check_config
 from visionsim.simulation.host import num_workers
 from visionsim.simulation.jobs import Job
+from visionsim.simulation.labels import LabelRules
 from visionsim.simulation.plan import (
     Plan,
     Sampling,
@@ -48,6 +49,7 @@ class DatasetRequest:
     seed: int = 0
     anim_start: int | None = None
     anim_end: int | None = None
+    labels: LabelRules | None = None
 
     @property
     def root(self) -> Path:
@@ -85,6 +87,7 @@ class AnimationRequest:
     frame_end: int | None = None
     """Last frame, inclusive."""
     frame_step: int = 1
+    labels: LabelRules | None = None
 
     def scenes(self) -> list[SceneFile]:
         """Raises InputNotFound if the file does not exist."""

@@ -18,7 +18,7 @@ from visionsim.errors import DataError
 from visionsim.files import whole_file
 from visionsim.io.exr import read_passes, write_exr
 from visionsim.io.images import SUFFIXES, clean_picture
-from visionsim.simulation.passes import PASSES, View
+from visionsim.simulation.passes import PASSES, View, with_copies
 from visionsim.simulation.plan import SequencePlan, fps_of
 
 __all__ = ["FrameFormat", "write_documents", "write_frame"]
@@ -56,6 +56,8 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
     files: dict[str, Path] = {}
     if form.kinds:
         passes = load_passes(reply, form)
+        if view.copies is not None:
+            passes = with_copies(passes, view)
         for kind in form.kinds:
             channels = PASSES[kind].convert(passes, view)
             files[kind] = place(folder, kind, frame, ".exr")
@@ -68,7 +70,7 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
     files["frames"] = place(folder, "frames", frame, SUFFIXES[form.file_format])
     with whole_file(files["frames"]) as partial:
         num_channels = clean_picture(Path(reply["picture"]), partial, form.file_format, form.exr_codec)
-    for name in ("picture", "arrays", "multilayer"):
+    for name in ("picture", "arrays", "multilayer", "copies"):
         if name in reply:
             Path(reply[name]).unlink()
     stored = {kind: StoredFile.of(folder, files[kind]) for kind in ("frames", *form.kinds)}

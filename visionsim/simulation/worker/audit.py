@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from typing import Any
 
 import bpy
@@ -11,37 +10,17 @@ import bpy
 from visionsim.simulation.worker import animation, compat
 
 
-def audit(scene: Any, *, engine: str, stretch: float, ids: bool) -> list[str]:
-    """Missing files, scripts that did not run, another engine, file outputs, shared ids, what cannot be slowed.
+def audit(scene: Any, *, engine: str, stretch: float) -> list[str]:
+    """Missing files, scripts that did not run, another engine, file outputs, what cannot be slowed.
 
-    `engine` is the one that the file was saved for, `stretch` the multiplier, `ids` whether object ids are wanted.
+    `engine` is the one that the file was saved for, `stretch` the multiplier.
     """
     return [
         *another_engine(engine),
         *missing_files(),
         *scripts(),
         *own_outputs(scene),
-        *(shared_ids() if ids else []),
         *animation.not_slowed(stretch),
-    ]
-
-
-def shared_ids() -> list[str]:
-    """Copies made by instancing cannot be told apart by the object ids that Blender renders."""
-    graph = bpy.context.evaluated_depsgraph_get()
-    shown: Counter[str] = Counter()
-    for copy in graph.object_instances:
-        source = copy.object.original
-        # A curve is listed once more, as an instance of the mesh that is made from it.
-        if source.type != "EMPTY" and not (copy.is_instance and copy.parent.original == source):
-            shown[source.name_full] += 1
-    copies = {name: count for name, count in shown.items() if count > 1}
-    if not copies:
-        return []
-    name, count = max(copies.items(), key=lambda item: item[1])
-    return [
-        f"some objects ({len(copies)}) are instanced, such as {name!r} ({count} times): in segmentations all copies of "
-        "an object have its id"
     ]
 
 

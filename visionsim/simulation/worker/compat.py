@@ -66,3 +66,59 @@ def can_denoise() -> bool:
     import _cycles
 
     return bool(_cycles.with_openimagedenoise)
+
+
+def default_surface() -> Any:
+    """A material that looks as a surface without one: the Principled BSDF since 5.0, a grey diffuse one before.
+
+    Cycles' pictures are the same to the bit with 4.2, 4.5, 5.0 and 5.2 (tests/render/test_instances.py).
+    """
+    material = bpy.data.materials.new("default surface")
+    tree = surface_tree(material)
+    tree.nodes.clear()
+    shader = tree.nodes.new("ShaderNodeBsdfPrincipled" if VERSION >= (5, 0, 0) else "ShaderNodeBsdfDiffuse")
+    if VERSION < (5, 0, 0):
+        shader.inputs["Color"].default_value = (0.8, 0.8, 0.8, 1.0)
+    tree.links.new(shader.outputs[0], tree.nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
+    return material
+
+
+def surface_tree(material: Any) -> Any:
+    """A material's node tree; before 5.0 a material may have none, and is diffuse in its viewport colour then."""
+    if VERSION < (5, 0, 0) and not material.use_nodes:
+        colour = material.diffuse_color
+        material.use_nodes = True
+        tree = material.node_tree
+        tree.nodes.clear()
+        shader = tree.nodes.new("ShaderNodeBsdfDiffuse")
+        shader.inputs["Color"].default_value = colour
+        tree.links.new(shader.outputs[0], tree.nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
+    return material.node_tree
+
+
+def name_aov(node: Any, name: str) -> None:
+    """Which AOV a shader's AOV Output node writes; the property was renamed after 4.0."""
+    setattr(node, "aov_name" if hasattr(node, "aov_name") else "name", name)
+
+
+def new_group_output(group: Any, name: str, kind: str) -> None:
+    """Give a node group an output; groups have had an interface since 4.0."""
+    if hasattr(group, "interface"):
+        group.interface.new_socket(name, in_out="OUTPUT", socket_type=kind)
+    else:
+        group.outputs.new(kind, name)
+
+
+def takes_data(tree: Any, kinds: set[str]) -> bool:
+    """Whether a node group has an input of one of these socket types; groups have had an interface since 4.0."""
+    if hasattr(tree, "interface"):
+        names = {f"NodeSocket{kind.title()}" for kind in kinds}
+        items = [item for item in tree.interface.items_tree if item.item_type == "SOCKET" and item.in_out == "INPUT"]
+        return any(item.socket_type in names for item in items)
+    return any(socket.type in kinds for socket in tree.inputs)
+
+
+def show_all_children(settings: Any) -> None:
+    """Show as many child particles in the viewport as in a render; the viewport's number was renamed after 4.0."""
+    name = "child_percent" if hasattr(settings, "child_percent") else "child_nbr"
+    setattr(settings, name, settings.rendered_child_count)

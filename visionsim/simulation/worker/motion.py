@@ -8,6 +8,7 @@ render, and whatever is not known to be rigid counts as deforming.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import bpy
@@ -53,6 +54,16 @@ def may_move(obj: Any) -> bool:
     return False
 
 
+def kind(obj: Any) -> str:
+    """How an object may move during the animation, in the words of transforms.json."""
+    world = bpy.context.scene.rigidbody_world
+    if bpy.app.handlers.frame_change_pre or bpy.app.handlers.frame_change_post or (world is not None and world.enabled):
+        return "deforming"
+    if why_deforming(obj) is not None:
+        return "deforming"
+    return "rigid" if may_move(obj) else "static"
+
+
 def why_deforming(obj: Any) -> str | None:
     """What may change an object's shape from frame to frame, or None if nothing can."""
     if obj.type == "META":
@@ -64,6 +75,11 @@ def why_deforming(obj: Any) -> str | None:
     if any(getattr(obj.data, name, None) is not None for name in ("bevel_object", "taper_object", "follow_curve")):
         return "is shaped by another curve"
     for modifier in obj.modifiers:
+        if modifier.type == "NODES":
+            reason = why_nodes_vary(modifier)
+            if reason is not None:
+                return f"has the geometry nodes {modifier.name!r}, which {reason}"
+            continue
         refers = any(
             isinstance(getattr(modifier, prop.identifier), bpy.types.ID)
             for prop in modifier.bl_rna.properties
@@ -83,6 +99,62 @@ def why_deforming(obj: Any) -> str | None:
         if tree is not None and (is_animated(tree) or is_animated(slot.material)) and displaces(tree):
             return f"has the animated material {slot.material.name!r}, which displaces"
     return None
+
+
+TIME_NODES = {
+    "GeometryNodeBake",
+    "GeometryNodeInputActiveCamera",
+    "GeometryNodeInputSceneTime",
+    "GeometryNodeIsViewport",
+    "GeometryNodeSelfObject",
+    "GeometryNodeSimulationInput",
+    "GeometryNodeSimulationOutput",
+    "GeometryNodeViewportTransform",
+}
+"""Geometry nodes whose result may differ from frame to frame, or from render to viewport, though no input does."""
+
+REFERENCES = {"OBJECT", "COLLECTION", "IMAGE", "TEXTURE"}
+"""Types of sockets through which geometry nodes look at other data."""
+
+
+def why_nodes_vary(modifier: Any) -> str | None:
+    """What may change the result of geometry nodes from frame to frame, or None if nothing can."""
+    tree, trees = modifier.node_group, []
+    if tree is None:
+        return None
+    if compat.takes_data(tree, REFERENCES):
+        return "look at other data"
+    stack = [tree]
+    while stack:
+        tree = stack.pop()
+        if tree in trees:
+            continue
+        trees.append(tree)
+        if is_animated(tree):
+            return "are animated"
+        for node in tree.nodes:
+            if getattr(node, "node_tree", None) is not None:
+                stack.append(node.node_tree)
+            if node.bl_idname in TIME_NODES or node.bl_idname.startswith("GeometryNodeImport"):
+                return f"have the node {node.name!r}"
+            for socket in node.inputs:
+                if socket.type in REFERENCES and may_refer_to_change(socket):
+                    return f"look at other data in the node {node.name!r}"
+    return None
+
+
+def may_refer_to_change(socket: Any) -> bool:
+    """Whether what a reference socket names may move or deform; a linked one may name anything."""
+    if socket.is_linked:
+        return True
+    target = socket.default_value
+    if socket.type == "OBJECT":
+        parts = [target] if target is not None else []
+    elif socket.type == "COLLECTION":
+        parts = list(target.all_objects) if target is not None else []
+    else:
+        return target is not None
+    return any(may_move(part) or why_deforming(part) is not None for part in parts)
 
 
 def animates_transform_only(obj: Any) -> bool:
@@ -113,8 +185,23 @@ def objects_of(scene: Any) -> set[Any]:
     return found
 
 
-def why_vector_pass(scene: Any, numbers: dict[Any, int]) -> str | None:
-    """Why flow needs Blender's vector pass in this scene, or None if geometry gives it."""
+def makes_copies(obj: Any) -> bool:
+    """Whether an object instances others, or its own geometry."""
+    return obj.instance_type != "NONE" or any(modifier.type == "NODES" for modifier in obj.modifiers)
+
+
+def copied_by(obj: Any) -> list[Any]:
+    """What an object instances by itself, not by geometry nodes."""
+    if obj.instance_type == "COLLECTION":
+        return list(obj.instance_collection.all_objects) if obj.instance_collection else []
+    return list(obj.children) if obj.instance_type in ("VERTS", "FACES") else []
+
+
+def why_vector_pass(scene: Any, numbers: dict[Any, int], *, too_many_copies: bool) -> str | None:
+    """Why flow needs Blender's vector pass in this scene, or None if geometry gives it.
+
+    With `too_many_copies`, copies share the id of their source, so that a pixel does not say which copy moved.
+    """
     if scene.rigidbody_world is not None and scene.rigidbody_world.enabled:
         return "the scene has rigid body physics"
     if bpy.app.handlers.frame_change_pre or bpy.app.handlers.frame_change_post:
@@ -125,18 +212,31 @@ def why_vector_pass(scene: Any, numbers: dict[Any, int]) -> str | None:
         reason = why_deforming(obj) if obj in numbers else None
         if reason is not None:
             return f"{obj.name_full!r} {reason}"
-        # Copies share their source's id, so a pixel does not say which copy moved.
-        if obj.instance_type == "COLLECTION" and obj.instance_collection is not None:
-            for part in (obj, *obj.instance_collection.all_objects):
-                if may_move(part):
-                    return f"{part.name_full!r} may move and is part of instances"
-        elif obj.instance_type != "NONE":
-            return f"{obj.name_full!r} makes instances"
+        if makes_copies(obj):
+            generated = any(modifier.type == "NODES" for modifier in obj.modifiers)
+            parts = [obj, *copied_by(obj)]
+            if too_many_copies and any(map(may_move, parts)):
+                return f"{obj.name_full!r} makes copies that may move, and there are too many to tell them apart"
+            deforming = why_deforming(obj)
+            if deforming is not None:
+                return f"{obj.name_full!r} {deforming} and makes copies"
+            # What modifiers make may differ from viewport to render, where its copies are looked for.
+            if (generated or obj.modifiers) and any(map(may_move, parts)):
+                return f"{obj.name_full!r} may move and makes copies by modifiers"
     return None
 
 
 def show_in_viewport(scene: Any) -> None:
-    """Let Blender evaluate outside a render what is rendered, hidden in the viewport or not."""
+    """Let Blender evaluate outside a render what is rendered, hidden in the viewport or not, and all of its copies."""
+    for obj in bpy.data.objects:
+        if makes_copies(obj) or obj.particle_systems:
+            for modifier in obj.modifiers:
+                modifier.show_viewport = modifier.show_render
+                if modifier.type in ("SUBSURF", "MULTIRES"):
+                    modifier.levels = modifier.render_levels
+        for system in obj.particle_systems:
+            system.settings.display_percentage = 100
+            compat.show_all_children(system.settings)
     for collection in scene.collection.children_recursive:
         if not collection.hide_render:
             collection.hide_viewport = False
@@ -157,13 +257,29 @@ def show_in_viewport(scene: Any) -> None:
 
 
 class RigidMotion:
-    """Matrices of the camera and of all objects that may move, at any frame of an open scene."""
+    """Matrices of the camera and of all objects and copies that may move, at any frame of an open scene."""
 
-    def __init__(self, scene: Any, layer: Any, numbers: dict[Any, int]) -> None:
+    def __init__(
+        self, scene: Any, layer: Any, numbers: dict[Any, int], copies: Callable[[Any], dict[int, Any]]
+    ) -> None:
+        """`copies` gives the matrices of an evaluation's copies, by id; see `Instances.matrices`."""
         self.scene, self.layer = scene, layer
         self.movers = {number: obj for obj, number in numbers.items() if may_move(obj)}
+        instancers = [obj for obj in objects_of(scene) if makes_copies(obj)]
+        self._copies = copies if any(may_move(o) for i in instancers for o in (i, *copied_by(i))) else None
         self._known: dict[int, tuple[dict[str, Any], dict[int, Any]]] = {}
-        show_in_viewport(scene)
+
+    @property
+    def anything_moves(self) -> bool:
+        """Whether more than the camera may move."""
+        return bool(self.movers) or self._copies is not None
+
+    def matrices(self, graph: Any) -> dict[int, list[list[float]]]:
+        """Id -> evaluated object-to-world matrix of all that may move."""
+        found = {
+            number: [list(row) for row in obj.evaluated_get(graph).matrix_world] for number, obj in self.movers.items()
+        }
+        return found if self._copies is None else {**found, **self._copies(graph)}
 
     def at(self, frame: int) -> tuple[dict[str, Any], dict[int, Any]]:
         """The camera (`camera.describe`) and id -> matrix (4 rows), with the scene set to that frame."""
@@ -172,7 +288,7 @@ class RigidMotion:
             graph = self.layer.depsgraph
             # The graph's own scene may still name the camera of before a timeline marker.
             seen_by = self.scene.camera.evaluated_get(graph)
-            self._known[frame] = (camera.describe(graph.scene_eval, seen_by), matrices(self.movers, graph))
+            self._known[frame] = (camera.describe(graph.scene_eval, seen_by), self.matrices(graph))
             while len(self._known) > CACHED_FRAMES:
                 del self._known[next(iter(self._known))]
         return self._known[frame]
@@ -184,29 +300,30 @@ class RigidMotion:
         """
         times = [self.at(frame + offset) for offset in (-1, 0, 1)]
         self.scene.frame_set(frame)
+        cameras, matrices = zip(*times, strict=True)
+        if not matrices[0].keys() == matrices[1].keys() == matrices[2].keys():
+            raise WorkerFault("frame", "copies come or go at the neighbouring frames: no exact flow")
         objects = {
-            str(number): [found[number] for _, found in times]
-            for number in self.movers
-            if not times[0][1][number] == times[1][1][number] == times[2][1][number]
+            str(number): [found[number] for found in matrices]
+            for number, matrix in matrices[1].items()
+            if not matrices[0][number] == matrix == matrices[2][number]
         }
-        return {"cameras": [described for described, _ in times], "objects": objects}
+        return {"cameras": list(cameras), "objects": objects}
 
-    def check(self, frame: int, rendered_camera: dict[str, Any], rendered_matrices: dict[int, Any]) -> None:
+    def check(self, frame: int, rendered_camera: dict[str, Any], rendered: dict[int, Any]) -> None:
         """Raise WorkerFault unless the render saw the camera and the matrices that flow is made from."""
         described, found = self._known[frame]
-        visible = {number: obj for number, obj in self.movers.items() if not obj.hide_render}
-        names = [obj.name for number, obj in visible.items() if found[number] != rendered_matrices[number]]
+        names = [
+            self.movers[number].name if number in self.movers else f"a copy (id {number})"
+            for number, matrix in rendered.items()
+            if found.get(number) != matrix and not (number in self.movers and self.movers[number].hide_render)
+        ]
         if described != rendered_camera:
             names.append(described["name"])
         if names:
             raise WorkerFault(
                 "frame", f"{', '.join(names[:3])} moves differently in the render than outside of it: no exact flow"
             )
-
-
-def matrices(movers: dict[int, Any], graph: Any) -> dict[int, list[list[float]]]:
-    """Id -> evaluated object-to-world matrix."""
-    return {number: [list(row) for row in obj.evaluated_get(graph).matrix_world] for number, obj in movers.items()}
 
 
 class Frozen:

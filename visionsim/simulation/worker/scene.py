@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from visionsim.simulation.config import time_stretch
-from visionsim.simulation.worker import animation, compat
+from visionsim.simulation.worker import animation, compat, motion
 from visionsim.simulation.worker.fault import WorkerFault
 
 RENDERABLE = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "HAIR", "POINTCLOUD", "VOLUME"}
@@ -173,12 +173,25 @@ def number_objects() -> dict[Any, int]:
     return {obj: number for number, obj in enumerate(objects, start=1)}
 
 
-def label_table(numbers: dict[Any, int]) -> dict[str, dict[str, Any]]:
-    """Object id (as text, for JSON) -> name and class; the class is the custom property `class`."""
-    return {
-        str(number): {"name": obj.name_full, "class": str(obj.get("class", "object"))}
-        for obj, number in numbers.items()
-    }
+def object_table(numbers: dict[Any, int]) -> list[dict[str, Any]]:
+    """What labels are made from, object by object in the order of ids; see `simulation.labels`."""
+    collections = {obj: [] for obj in numbers}  # type: dict[Any, list[list[str | None]]]
+    for collection in bpy.data.collections:
+        row = [collection.name_full, class_of(collection)]
+        for obj in collection.all_objects:
+            if obj in collections:
+                # What holds an object directly comes first; collections that hold those come after.
+                collections[obj].insert(0 if obj.name in collection.objects else len(collections[obj]), row)
+    return [
+        {"name": obj.name_full, "class": class_of(obj), "collections": collections[obj], "motion": motion.kind(obj)}
+        for obj in numbers
+    ]
+
+
+def class_of(owner: Any) -> str | None:
+    """The custom property `class` of an object or a collection, as text."""
+    value = owner.get("class")
+    return None if value is None else str(value)
 
 
 def uses_object_index(scene: Any) -> bool:

@@ -17,6 +17,7 @@ from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
 from visionsim.simulation.worker import audit, compat, motion, scene, truth
 from visionsim.simulation.worker.fault import WorkerFault
+from visionsim.simulation.worker.instances import Instances
 
 REQUESTS = ("open", "render")
 
@@ -32,6 +33,8 @@ class Service:
         self.numbers: dict[Any, int] = {}
         self.numbers_for_truth: dict[Any, int] | None = None
         self.motion: motion.RigidMotion | None = None
+        self.instances: Instances | None = None
+        """None unless the scene has copies, and they are to be told apart."""
 
     def hello(self) -> Hello:
         return Hello(PROTOCOL, compat.version_text(), sys.version.split()[0], os.getpid())
@@ -43,10 +46,18 @@ class Service:
         result: dict[str, Any] = getattr(self, do)(**arguments)
         return result
 
-    def open(self, blend: str, settings: dict[str, Any], truths: list[str], expected: str | None) -> dict[str, Any]:
+    def open(
+        self,
+        blend: str,
+        settings: dict[str, Any],
+        truths: list[str],
+        expected: str | None,
+        copies: dict[str, list[Any]] | None,
+    ) -> dict[str, Any]:
         """Open a .blend and set it up; returns what a plan needs to know of it (`plan.SceneInfo`).
 
-        With `expected`, refuse a file that is not the one with that SHA-256.
+        With `expected`, refuse a file that is not the one with that SHA-256. `copies` is the table of copies
+        that an earlier opening returned; None to look for them.
         """
         digest = hashlib.sha256()
         try:
@@ -62,17 +73,27 @@ class Service:
         engine = current.render.engine
         camera = current.camera.name
         device = scene.configure(current, settings)
-        stretch, ids = settings["keyframe_multiplier"], "segmentations" in truths
-        warnings = audit.audit(current, engine=engine, stretch=stretch, ids=ids)
+        stretch = settings["keyframe_multiplier"]
+        warnings = audit.audit(current, engine=engine, stretch=stretch)
         self.truths = truths
         self.numbers = scene.number_objects()
-        flow = self._choose_flow(current)
+        motion.show_in_viewport(current)
+        found = Instances(current, scene.main_layer(current), self.numbers)
+        found.find(copies, stretch)
+        if found.too_many and "segmentations" in truths:
+            warnings.append(
+                f"{found.too_many} copies are too many for ids of their own: they have that of their source"
+            )
+        flow = self._choose_flow(current, found)
         if flow:
             sys.stderr.write(f"visionsim: flow is taken {flow}\n")
         passes = {name for truth in truths for name in PASSES[truth].enable}
         if self.motion is not None:
             passes = passes - {"use_pass_vector"} | set(FLOW_FROM_GEOMETRY)
         scene.enable_passes(current, passes)
+        self.instances = found if found.ids and "use_pass_object_index" in passes else None
+        if self.instances is not None:
+            self.instances.mark()
         self.numbers_for_truth = None
         if "use_pass_object_index" in passes:
             if scene.uses_object_index(current):
@@ -91,28 +112,30 @@ class Service:
             "fps": current.render.fps / current.render.fps_base,
             "camera": camera,
             "device": device,
-            "labels": scene.label_table(self.numbers),
+            "objects": scene.object_table(self.numbers),
+            "copies": found.table,
             "flow": flow,
             "warnings": warnings,
         }
 
-    def _choose_flow(self, current: Any) -> str:
+    def _choose_flow(self, current: Any, copies: Instances) -> str:
         """Decide where flow comes from; returns it in words."""
-        self.motion, self.hook.movers = None, {}
+        self.motion = self.hook.motion = None
         if "flows" not in self.truths:
             return ""
-        reason = motion.why_vector_pass(current, self.numbers)
+        reason = motion.why_vector_pass(current, self.numbers, too_many_copies=bool(copies.too_many))
         if reason is not None:
             return f"from Blender's vector pass: {reason}"
-        self.motion = motion.RigidMotion(current, scene.main_layer(current), self.numbers)
-        self.hook.movers = self.motion.movers
+        self.motion = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies.matrices)
+        self.hook.motion = self.motion
         return "from depth and the matrices of camera and objects: nothing deforms"
 
     def render(self, frame: int, name: str) -> dict[str, Any]:
         """Render a frame's picture and ground truth into scratch files called `name`.
 
         Returns the paths, where each pass lies in the arrays' file (`passes`: name -> [offset in bytes, channels]),
-        the camera (`worker.camera.describe`) and, if flow is to come from geometry, `motion` (`RigidMotion.around`).
+        the camera (`worker.camera.describe`); if flow is to come from geometry, `motion` (`RigidMotion.around`); if
+        there are copies to tell apart, `copies`, the path of their list.
         """
         started = time.perf_counter()
         current = bpy.context.scene
@@ -122,7 +145,7 @@ class Service:
         else:
             reply["motion"] = self.motion.around(frame)
         scene.check_camera(current)
-        frozen = motion.Frozen() if self.hook.movers else nullcontext()
+        frozen = motion.Frozen() if self.motion is not None and self.motion.anything_moves else nullcontext()
         with nullcontext() if current.render.use_motion_blur else frozen:
             reply["picture"] = self._render_picture(current, name)
             reply["camera"] = self.hook.camera
@@ -146,6 +169,17 @@ class Service:
         return picture
 
     def _render_truth(self, current: Any, name: str) -> dict[str, Any]:
+        self.hook.instances = self.instances
+        try:
+            reply = self._render_passes(current, name)
+        finally:
+            self.hook.instances = None
+        if self.instances is not None:
+            reply["copies"] = str(self.scratch / f"{name}.npz")
+            np.savez(reply["copies"], **self.hook.copies)
+        return reply
+
+    def _render_passes(self, current: Any, name: str) -> dict[str, Any]:
         if not compat.passes_leave_in_memory():
             path = self.scratch / f"{name}.exr"
             truth.render_passes_to_file(current, str(path), self.numbers_for_truth)

@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from visionsim.simulation.worker import camera, compat, motion
+from visionsim.simulation.worker import camera, compat, instances, motion
 from visionsim.simulation.worker.scene import main_layer
 
 CYCLES_TRUTH = {
@@ -38,8 +38,8 @@ OVERRIDDEN = ("cycles.", "dof.use_dof", "pass_index", "render.use_motion_blur")
 
 
 class Hook:
-    """Stands between Blender and Cycles: remembers the camera of each render, the matrices of `movers` (id -> object)
-    and, when asked, the passes.
+    """Stands between Blender and Cycles: remembers the camera of each render, what moved, and when asked the passes and
+    the copies.
 
     `cycles.engine.render` is what the engine's Python class calls for a final render; it is handed the evaluated
     scene, so the camera is that of the very instant of the picture.
@@ -49,8 +49,12 @@ class Hook:
         import cycles.engine as engine
 
         self.camera: dict[str, Any] = {}
-        self.movers: dict[int, Any] = {}
+        self.motion: motion.RigidMotion | None = None
+        """Whose matrices to remember."""
         self.matrices: dict[int, Any] = {}
+        self.instances: instances.Instances | None = None
+        """Whose copies to list."""
+        self.copies: dict[str, Any] = {}
         self.passes: dict[str, np.ndarray] = {}
         self.wanted_layer: str | None = None
         self._render = engine.render
@@ -58,7 +62,9 @@ class Hook:
 
     def _hooked(self, engine: Any, depsgraph: Any) -> None:
         self.camera = camera.describe(depsgraph.scene_eval, depsgraph.scene_eval.camera)
-        self.matrices = motion.matrices(self.movers, depsgraph)
+        self.matrices = self.motion.matrices(depsgraph) if self.motion is not None else {}
+        if self.instances is not None:
+            self.copies = self.instances.listed(depsgraph)
         self._render(engine, depsgraph)
         if self.wanted_layer is None:
             return

@@ -1,0 +1,155 @@
+"""Each copy has an id of its own, the same everywhere; telling copies apart changes no picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visionsim.io.exr import read_exr
+from visionsim.simulation.config import RenderConfig
+from visionsim.simulation.labels import LabelRules
+from visionsim.simulation.run import AnimationRequest, run
+
+HERE = Path(__file__).parent
+
+EXPECTED = {
+    "Card": "object", "Child": "object", "Emitter": "object", "Leaf": "plant", "Real": "object", "Scatter": "object",
+    "Square": "object", "Trunk": "wood",
+    "Cards0/Card#0": "object", "Cards1/Card#0": "object", "Cards2/Card#0": "object",
+    "Grove/Leaf#0.1": "plant", "Grove/Leaf#1.1": "plant", "Grove/Trunk#0.0": "wood", "Grove/Trunk#1.0": "wood",
+    "Moving/Leaf#1": "plant", "Moving/Trunk#0": "wood",
+    "Square/Child#0": "object", "Square/Child#1": "object", "Square/Child#2": "object",
+}  # fmt: skip
+"""Path and class of ids 1, 2, ... but for those of geometry nodes, which stand between Moving and Square."""
+
+
+def build(run_script, folder: Path, *options: str) -> Path:
+    blend = folder / "copies.blend"
+    done = subprocess.run(
+        [*run_script(HERE / "build_instances.py"), str(blend), *options], capture_output=True, text=True, timeout=100
+    )
+    assert blend.exists(), done.stdout + done.stderr
+    return blend
+
+
+@pytest.fixture(scope="module")
+def blend(tmp_path_factory, run_script) -> Path:
+    return build(run_script, tmp_path_factory.mktemp("instances"))
+
+
+@pytest.fixture
+def config(config) -> RenderConfig:
+    return dataclasses.replace(config, width=160, height=128)
+
+
+def render(blend: Path, root: Path, config: RenderConfig, **request) -> dict:
+    """transforms.json of what was rendered."""
+    report = run(AnimationRequest(blend, root, **request), config, observe=lambda event: None)
+    assert report.exit_code == 0, report.failures
+    return json.loads((root / "transforms.json").read_text())
+
+
+def ids_of(root: Path, frame: int) -> np.ndarray:
+    return read_exr(root / "segmentations" / f"segmentation_{frame:06d}.exr")["Y"]
+
+
+def test_table_and_ids_are_the_same_in_every_process_and_sequence(blend, tmp_path, config) -> None:
+    first = render(blend, tmp_path / "a", config, frame_end=3)
+    second = render(blend, tmp_path / "b", dataclasses.replace(config, jobs=2), frame_start=2)
+    assert first["labels"] == second["labels"]
+    for frame in (2, 3):
+        assert np.array_equal(ids_of(tmp_path / "a", frame), ids_of(tmp_path / "b", frame))
+    labels = list(first["labels"].values())
+    assert [int(key) for key in first["labels"]] == list(range(1, len(labels) + 1))
+    # The same on every Blender that this test runs on.
+    generated = [label for label in labels if label["path"].startswith("Scatter/")]
+    assert [(label["path"], label["class"]) for label in labels if label not in generated] == list(EXPECTED.items())
+    assert sorted(label["name"] for label in generated) == ["Real"] * 3 + ["Scatter"] * 3
+    motion = {label["path"]: label["motion"] for label in labels}
+    assert motion["Moving/Trunk#0"] == "rigid" and motion["Grove/Trunk#0.0"] == "static"
+
+
+def test_each_copy_is_one_region_with_its_id(blend, tmp_path, config) -> None:
+    labels = render(blend, tmp_path / "out", config, frame_end=2)["labels"]
+    paths = {int(key): label["path"] for key, label in labels.items()}
+    for frame in (1, 2):
+        ids = ids_of(tmp_path / "out", frame)
+        shown = {paths[number] for number in np.unique(ids) if number}
+        # All but what is invisible: the sources, the empty meshes, the cards that are cut out.
+        hidden = {"Card", "Child", "Leaf", "Trunk", "Scatter", "Square", *(f"Cards{i}/Card#0" for i in range(3))}
+        assert shown == set(paths.values()) - hidden
+        for number in np.unique(ids[ids > 0]):
+            assert regions(ids == number) == 1, paths[number]
+
+
+def regions(mask: np.ndarray) -> int:
+    """Number of parts that are not connected, corners included."""
+    left, count = mask.copy(), 0
+    while left.any():
+        count += 1
+        part = np.zeros_like(left)
+        part[tuple(np.argwhere(left)[0])] = True
+        while True:
+            padded = np.pad(part, 1)
+            height, width = part.shape
+            grown = sum(padded[y : y + height, x : x + width] for y in range(3) for x in range(3)) > 0
+            grown &= left
+            if (grown == part).all():
+                break
+            part = grown
+        left &= ~part
+    return count
+
+
+def test_flow_of_copies_that_move_is_that_of_their_instancer(blend, tmp_path, config) -> None:
+    labels = render(blend, tmp_path / "out", config, frame_start=2, frame_end=2)["labels"]
+    assert "nothing deforms" in (config.log_dir / "worker-00.log").read_text()
+    ids = ids_of(tmp_path / "out", 2)
+    flow = read_exr(tmp_path / "out" / "flows" / "flow_000002.exr")
+    motion = np.array([labels[str(number)]["motion"] if number else "" for number in range(len(labels) + 1)])[ids]
+    assert np.abs(flow["R"][motion == "static"]).max() < 1e-9
+    # 0.05 units to the right at distance 6.85 of the top faces, 60 mm on 36 mm: more than 1.9 px, and a turn.
+    expected = 0.05 / 7 * 60 / 36 * 160
+    for sign, names in ((1, "RG"), (-1, "BA")):
+        assert np.abs(sign * flow[names[0]][motion == "rigid"].mean() - expected) < 0.1 * expected
+
+
+def test_pictures_do_not_change(blend, tmp_path, config, run_script) -> None:
+    render(blend, tmp_path / "ours", config, frame_end=2)
+    names = "width height max_samples adaptive_threshold use_denoising seed file_format bit_depth".split()
+    wanted = {name: getattr(config, name) for name in names}
+    wanted.update(blend=str(blend), frames=[1, 2], output=str(tmp_path / "plain_%d.png"))
+    (tmp_path / "plain.json").write_text(json.dumps(wanted))
+    subprocess.run([*run_script(HERE / "plain_render.py"), str(tmp_path / "plain.json")], check=True, timeout=200)
+    for frame in (1, 2):
+        ours = np.asarray(Image.open(tmp_path / "ours" / "frames" / f"frame_{frame:06d}.png"))
+        assert ours.std() > 5 and np.array_equal(ours, np.asarray(Image.open(tmp_path / f"plain_{frame}.png")))
+
+
+def test_particles_that_are_born_later_have_their_ids_from_the_start(tmp_path, config, run_script) -> None:
+    blend = build(run_script, tmp_path, "particles")
+    config = dataclasses.replace(config, normals=False, flows=False)
+    labels = render(blend, tmp_path / "late", config, frame_start=6)["labels"]
+    assert labels == render(blend, tmp_path / "early", config, frame_end=1)["labels"]
+    particles = {int(key) for key, label in labels.items() if label["path"].startswith("Emitter/Trunk#")}
+    assert len(particles) == 4
+    assert particles <= set(ids_of(tmp_path / "late", 6).flat) and not particles <= set(
+        ids_of(tmp_path / "early", 1).flat
+    )
+
+
+def test_another_labels_file_renews_the_document_only(blend, tmp_path, config) -> None:
+    config = dataclasses.replace(config, depths=False, normals=False, flows=False)
+    render(blend, tmp_path / "out", config, frame_end=1)
+    stamp = (tmp_path / "out" / "frames" / "frame_000001.png").stat().st_mtime_ns
+    labels = render(blend, tmp_path / "out", config, frame_end=1, labels=LabelRules({"moving": ("Moving/*",)}))[
+        "labels"
+    ]
+    assert {label["class"] for label in labels.values() if label["path"].startswith("Moving/")} == {"moving"}
+    assert (tmp_path / "out" / "frames" / "frame_000001.png").stat().st_mtime_ns == stamp
