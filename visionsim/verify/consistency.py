@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from visionsim.verify.frames import SMOOTH, FrameData
-from visionsim.verify.geometry import EPS, Camera, Seen, bilinear, pixel_centres, spread3
+from visionsim.verify.geometry import EPS, Camera, Seen, bilinear, pixel_centres
 from visionsim.verify.report import Found, Problem
 
 __all__ = [
@@ -76,6 +76,9 @@ maps turn normals by 6 degrees on the demo landscape and by less than 1.5 elsewh
 ENOUGH = 64
 """Pixels that a statistic needs."""
 
+SAMPLE = 8192
+"""Pixels that are enough for one: the median of so many is known to a hundredth of their spread."""
+
 
 @dataclass(frozen=True)
 class Mismatch:
@@ -101,12 +104,19 @@ class Landing:
     """Where they land."""
 
 
-def land(mask: Any, x: Any, y: Any) -> Landing:
-    """Pixels of `mask` that land well inside the picture, at positions x and y (H, W)."""
+def land(mask: Any, x: Any, y: Any, most: int = SAMPLE) -> Landing:
+    """Pixels of `mask` that land well inside the picture, at positions x and y (H, W); about `most`, evenly spread."""
     height, width = mask.shape
     with np.errstate(invalid="ignore"):
-        rows, columns = np.nonzero(mask & (x >= 1.5) & (y >= 1.5) & (x < width - 1.5) & (y < height - 1.5))
-    return Landing(rows, columns, x[rows, columns], y[rows, columns])
+        chosen = np.flatnonzero(mask & (x >= 1.5) & (y >= 1.5) & (x < width - 1.5) & (y < height - 1.5))
+    chosen = thin(chosen, most)
+    rows, columns = np.divmod(chosen, width)
+    return Landing(rows, columns, x.reshape(-1)[chosen], y.reshape(-1)[chosen])
+
+
+def thin(chosen: Any, most: int = SAMPLE) -> Any:
+    """Every n-th of an array, so that about `most` are left; n is odd, so that they are not all in a few columns."""
+    return chosen[:: (len(chosen) // most) | 1] if len(chosen) > most else chosen
 
 
 def nearest(landing: Landing) -> tuple[Any, Any]:
@@ -118,15 +128,13 @@ def pick(landing: Landing, chosen: Any) -> Landing:
     return Landing(landing.rows[chosen], landing.columns[chosen], landing.x[chosen], landing.y[chosen])
 
 
-def static_share(frame: FrameData, other: Camera, names: slice) -> dict[int, tuple[int, int]]:
-    """Id -> pixels, and how many of them flow as if they stood still; `names` are the flow's channels."""
-    if frame.depth is None or frame.flow is None:
-        return {}
-    error, _, _, seen = flow_error(frame, other, names)
-    agrees = error <= FLOW_TOLERANCE + FLOW_NOISE * seen.noise + 10 * SILHOUETTE * np.hypot(seen.dx, seen.dy)
-    numbers, where = np.unique(frame.groups[frame.hit], return_inverse=True)
-    counts, fine = np.bincount(where), np.bincount(where, weights=agrees[frame.hit])
-    return {int(n): (int(c), int(f)) for n, c, f in zip(numbers, counts, fine, strict=True)}
+def static_share(frame: FrameData, other: Camera) -> float | None:
+    """Share of a frame's pixels that flow forward as if they stood still; None if that cannot be told."""
+    if frame.depth is None or frame.flow is None or not frame.hit.any():
+        return None
+    error, _, _, seen = flow_error(frame, other, slice(0, 2))
+    agrees = error <= FLOW_TOLERANCE + FLOW_NOISE * seen.noise
+    return float(agrees[frame.hit].mean())
 
 
 def flow_error(frame: FrameData, other: Camera, names: slice) -> tuple[Any, Any, Any, Any]:
@@ -135,7 +143,7 @@ def flow_error(frame: FrameData, other: Camera, names: slice) -> tuple[Any, Any,
     x, y = pixel_centres(frame.camera)
     with np.errstate(invalid="ignore", over="ignore"):
         along_x, along_y = frame.flow[names][0] - (seen.x - x), frame.flow[names][1] - (seen.y - y)
-        return np.hypot(along_x, along_y), along_x, along_y, seen
+        return np.sqrt(along_x * along_x + along_y * along_y), along_x, along_y, seen
 
 
 def check_flow(frame: FrameData, other: Camera, forward: bool, found: Found, *, guessed: bool) -> None:
@@ -154,24 +162,25 @@ def check_flow(frame: FrameData, other: Camera, forward: bool, found: Found, *, 
         return
     found.count("flow")
     word = "forward" if forward else "backward"
-    off, noise, parallax = error[mask], seen.noise[mask], np.hypot(seen.dx[mask], seen.dy[mask])
-    bad = ~(off <= FLOW_TOLERANCE + FLOW_NOISE * noise + SILHOUETTE * parallax)
-    too_many = bad.mean() > 0.5 if guessed else bad.any()
+    # Hardly any pixel is off by more than the least that they may all be: the rest need not be computed for all.
+    suspects = np.flatnonzero(mask & ~(error <= FLOW_TOLERANCE))
+    off, noise = (image.reshape(-1)[suspects] for image in (error, seen.noise))
+    parallax = np.sqrt(seen.dx.reshape(-1)[suspects] ** 2 + seen.dy.reshape(-1)[suspects] ** 2)
+    bad = suspects[~(off <= FLOW_TOLERANCE + FLOW_NOISE * noise + SILHOUETTE * parallax)]
+    too_many = len(bad) > 0.5 * number if guessed else len(bad) > 0
+    sample = thin(np.flatnonzero(mask))
+    off, noise = (image.reshape(-1)[sample] for image in (error, seen.noise))
     usual = float(np.median(off))
     may_be = MEDIAN_FLOOR + MEDIAN_NOISE * float(np.median(noise))
-    if number >= ENOUGH:
-        # Single pixels must not hide what most of them have in common.
-        usual_ones = mask & (error <= 5.0 * usual)
-        if scale_is_off(frame, usual_ones, along_x, along_y, seen, word, found):
-            return
+    # Single pixels must not hide what most of them have in common.
+    if number >= ENOUGH and scale_is_off(frame, sample[off <= 5.0 * usual], along_x, along_y, seen, word, found):
+        return
     if not too_many and not (number >= ENOUGH and usual > may_be):
         return
-    rows, columns = np.nonzero(mask)
-    index = int(np.argmax(bad)) if bad.any() else int(np.argmax(off))
-    y, x = int(rows[index]), int(columns[index])
+    y, x = (int(i) for i in divmod(int(bad[0] if len(bad) else sample[np.argmax(off)]), mask.shape[1]))
     given = frame.flow[slice(0, 2) if forward else slice(2, 4), y, x]
     expected = given - [along_x[y, x], along_y[y, x]]
-    amount = f"{int(bad.sum())} of {number} pixels" if too_many else f"{usual:.2g} px in the median"
+    amount = f"{len(bad)} of {number} pixels" if too_many else f"{usual:.2g} px in the median"
     found.add(
         "flow",
         f"{word} flow of static surfaces is not what depth and poses say ({amount})",
@@ -184,9 +193,11 @@ def check_flow(frame: FrameData, other: Camera, forward: bool, found: Found, *, 
     )
 
 
-def scale_is_off(frame: FrameData, mask: Any, along_x: Any, along_y: Any, seen: Seen, word: str, found: Found) -> bool:
+def scale_is_off(
+    frame: FrameData, sample: Any, along_x: Any, along_y: Any, seen: Seen, word: str, found: Found
+) -> bool:
     """Whether the error of the flow is that of depths which all have a wrong scale; least squares over all pixels."""
-    rx, ry, gx, gy = along_x[mask], along_y[mask], seen.dx[mask], seen.dy[mask]
+    rx, ry, gx, gy = (image.reshape(-1)[sample] for image in (along_x, along_y, seen.dx, seen.dy))
     power = float((gx * gx + gy * gy).sum())
     total = float((rx * rx + ry * ry).sum())
     if power == 0.0 or total == 0.0:
@@ -194,10 +205,10 @@ def scale_is_off(frame: FrameData, mask: Any, along_x: Any, along_y: Any, seen: 
     scale = float((rx * gx + ry * gy).sum()) / power
     explained = scale * scale * power / total
     # Rounding that happens to look like a scale is not one: it must be larger than rounding is.
-    rounding = float(np.sqrt((seen.noise[mask] ** 2).sum() / power))
+    rounding = float(np.sqrt((seen.noise.reshape(-1)[sample] ** 2).sum() / power))
     if abs(scale) <= SCALE_TOLERANCE + rounding or explained < SCALE_EXPLAINS:
         return False
-    y, x = (int(i) for i in np.argwhere(mask)[0])
+    y, x = (int(i) for i in divmod(int(sample[0]), frame.depth.shape[1]))
     found.add(
         "depth",
         f"depth is {np.exp(-scale):.6f} times what {word} flow and poses say",
@@ -340,7 +351,7 @@ def pair_ids(a: FrameData, b: FrameData, seen: Seen, adjacent: bool, found: Foun
         land_x = np.where(moving, x + a.flow[0], land_x)
         land_y = np.where(moving, y + a.flow[1], land_y)
         depth = np.where(moving, a.depth, depth)
-    landing = land(a.inner & (static | moving) & (depth > 0), land_x, land_y)
+    landing = land(a.inner & (static | moving) & (depth > 0), land_x, land_y, 4 * SAMPLE)
     row, column = nearest(landing)
     here = a.ids[landing.rows, landing.columns]
     there = b.ids[row, column]
@@ -393,7 +404,10 @@ def pair_roundtrip(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list
     found.count("roundtrip")
     there = a.flow[:2, landing.rows, landing.columns]
     row, column = nearest(landing)
-    varies = np.maximum(*(high - low for low, high in map(spread3, b.flow[2:])))[row, column]
+    varies = np.zeros(len(landing.x))
+    for component in b.flow[2:]:
+        around = np.stack([component[row + i, column + j] for i in (-1, 0, 1) for j in (-1, 0, 1)])
+        varies = np.maximum(varies, around.max(axis=0) - around.min(axis=0))
     back = bilinear(b.flow[2:], landing.x, landing.y)
     error = np.maximum(*np.abs(there + back))
     noise = np.minimum(seen.noise, 1.0)[landing.rows, landing.columns]
@@ -428,33 +442,35 @@ def check_normals(frame: FrameData, found: Found) -> None:
     if frame.depth is None or frame.normals is None:
         return
     k = frame.camera.intrinsics
-    x, y = pixel_centres(frame.camera)
     smooth = frame.inner & (frame.bend[0] < 100 * SMOOTH) & (frame.bend[1] < 100 * SMOOTH)
     smooth[[0, -1]] = False
     smooth[:, [0, -1]] = False
     smooth &= frame.normals.any(axis=0)
-    if smooth.sum() < ENOUGH:
+    width = smooth.shape[1]
+    chosen = thin(np.flatnonzero(smooth))
+    if len(chosen) < ENOUGH:
         return
     found.count("normals")
-    down, across = np.gradient(frame.near)
-    across, down, here = across[smooth], down[smooth], frame.near[smooth]
-    right, below = np.broadcast_to(x - k.cx, smooth.shape)[smooth], np.broadcast_to(y - k.cy, smooth.shape)[smooth]
-    plane = np.stack([-across * k.fx, down * k.fy, here - across * right - down * below])
+    near = frame.near.reshape(-1)
+    across = (near[chosen + 1] - near[chosen - 1]) / 2
+    down = (near[chosen + width] - near[chosen - width]) / 2
+    row, column = np.divmod(chosen, width)
+    right, below = column + 0.5 - k.cx, row + 0.5 - k.cy
+    plane = np.stack([-across * k.fx, down * k.fy, near[chosen] - across * right - down * below])
     plane /= np.sqrt((plane**2).sum(axis=0))
-    given = frame.normals[:, smooth]
+    given = frame.normals.reshape(3, -1)[:, chosen]
     angle = np.degrees(np.arccos(np.clip((plane * given).sum(axis=0), -1.0, 1.0)))
     usual = float(np.median(angle))
     if usual <= NORMAL_ANGLE:
         return
     index = int(np.argmax(angle > NORMAL_ANGLE))
-    row, column = (int(i) for i in np.argwhere(smooth)[index])
     found.add(
         "normals",
         f"normals are {usual:.0f} degrees off the depth's surface, in the median over smooth surfaces",
         file=frame.files["normals"],
         frame=frame.number,
-        x=column,
-        y=row,
+        x=int(column[index]),
+        y=int(row[index]),
         expected=rounded(plane[:, index], 4),
         found=rounded(given[:, index], 4),
     )

@@ -32,7 +32,7 @@ ALONE = 32
 """Up to this many frames are verified in this process: others take half a second to start."""
 
 SAMPLES = 8
-"""Pairs of frames from which it is guessed what stands still, where the labels do not tell."""
+"""Frames from which it is guessed whether most of a sequence stands still, where there are no labels that tell."""
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -157,7 +157,11 @@ def each(
 
 
 def expectations(described: Sequence[Described], pool: ProcessPoolExecutor | None) -> list[Expected]:
-    """What the documents say of each sequence's frames; where they do not, what stands still is guessed."""
+    """What the documents say of each sequence's frames.
+
+    Without ids there are no labels that tell what stands still. Then all surfaces are one object, which stands still if
+    most of it does in most frames.
+    """
     known = [expectation(item) for item in described]
     samples = [
         (index, (known[index], item.frames[first], item.frames[first + 1]))
@@ -165,28 +169,26 @@ def expectations(described: Sequence[Described], pool: ProcessPoolExecutor | Non
         if known[index].guessed and item.step == 1 and {"depths", "flows"} <= set(item.kinds)
         for first in evenly(len(item.frames) - 1, SAMPLES)
     ]
-    shares: dict[int, dict[int, list[float]]] = {}
-    for number, answer in each(sample_static, [sample for _, sample in samples], pool):
-        for group, (pixels, fine) in answer.items():
-            shares.setdefault(samples[number][0], {}).setdefault(group, []).append(fine / pixels)
-    for index, groups in shares.items():
-        # Without ids everything is one group, of which most must stand still.
-        least = 0.9 if known[index].ids is not None else 0.5
-        static = frozenset(group for group, of in groups.items() if sorted(of)[len(of) // 2] >= least)
-        known[index] = replace(known[index], static=known[index].static | static)
+    shares: dict[int, list[float]] = {}
+    for number, share in each(sample_static, [sample for _, sample in samples], pool):
+        if share is not None:
+            shares.setdefault(samples[number][0], []).append(share)
+    for index, of in shares.items():
+        if sorted(of)[len(of) // 2] > 0.5:
+            known[index] = replace(known[index], static=frozenset([1]))
     return known
 
 
 def expectation(item: Described) -> Expected:
     transforms = item.transforms or {"generator": {"settings": {}}}
     labels = transforms.get("labels")
-    static = frozenset(int(key) for key, row in (labels or {}).items() if row.get("motion") == "static")
+    static = frozenset(int(key) for key, row in (labels or {}).items() if row["motion"] == "static")
     return Expected(
         folder=item.folder,
         bit_depth=transforms["generator"]["settings"].get("bit_depth"),
         ids=None if labels is None else frozenset(map(int, labels)),
         static=static,
-        guessed=not labels or not all("motion" in row for row in labels.values()),
+        guessed=labels is None,
     )
 
 
@@ -195,11 +197,11 @@ def evenly(count: int, most: int) -> list[int]:
     return sorted({index * count // most for index in range(most)}) if count > most else list(range(count))
 
 
-def sample_static(sample: tuple[Expected, Mapping[str, Any], Mapping[str, Any]]) -> dict[int, tuple[int, int]]:
-    """Of one frame: id -> its pixels, and how many of them stand still."""
+def sample_static(sample: tuple[Expected, Mapping[str, Any], Mapping[str, Any]]) -> float | None:
+    """Of one frame: the share of it that stands still."""
     expected, this, following = sample
     frame = read_frame(expected, this, Found(), pictures=False)
-    return static_share(frame, Camera.from_document(following), slice(0, 2))
+    return static_share(frame, Camera.from_document(following))
 
 
 def tasks_of(item: Described, expected: Expected, size: int) -> Iterator[Task]:
@@ -300,7 +302,9 @@ def finish(found: Found, item: Described, expected: Expected, answer: Answer) ->
     found.problems += blame(answer.mismatches, list(values))
     check_order(sorted(answer.fits, key=lambda pair: pair.first), list(values), load, found)
     if values and expected.guessed and not expected.static and {"depths", "flows"} <= set(item.kinds):
-        found.notes.append("the labels do not tell what stands still, and nothing seems to: depth has no referee")
+        found.notes.append(
+            "there are no labels that tell what stands still, and most does not: depth and flow have no referee"
+        )
     put_in_order(found)
 
 
