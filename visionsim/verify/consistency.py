@@ -45,7 +45,10 @@ MEDIAN_FLOOR = 2e-5
 """Pixels; Blender finds the vector pass with single-precision matrices."""
 
 SCALE_TOLERANCE = 2e-4
-"""Scale by which all depths of a frame may disagree with the flow; 1e-5 is promised and measured."""
+"""Logarithm of the scale by which all depths of a frame may disagree with the flow; 1e-5 is promised and measured."""
+
+SCALE_MOST = 0.05
+"""What disagrees by more is no scale: a flow of the wrong sign looks like one."""
 
 SCALE_EXPLAINS = 0.5
 """Share of the disagreement that a scale must explain to be its cause; below 0.01 in good data."""
@@ -206,7 +209,7 @@ def scale_is_off(
     explained = scale * scale * power / total
     # Rounding that happens to look like a scale is not one: it must be larger than rounding is.
     rounding = float(np.sqrt((seen.noise.reshape(-1)[sample] ** 2).sum() / power))
-    if abs(scale) <= SCALE_TOLERANCE + rounding or explained < SCALE_EXPLAINS:
+    if not SCALE_TOLERANCE + rounding < abs(scale) < SCALE_MOST or explained < SCALE_EXPLAINS:
         return False
     y, x = (int(i) for i in divmod(int(sample[0]), frame.depth.shape[1]))
     found.add(
@@ -273,7 +276,7 @@ def pair_depth(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list[Mis
         error = np.log(bilinear(b.near, landing.x, landing.y) * expected)
     visible = np.abs(error) < VISIBLE
     # Where hardly anything is seen again that should be, the surfaces are somewhere else altogether.
-    lost = len(error) >= ENOUGH and visible.mean() < 0.2
+    lost = len(error) >= ENOUGH and visible.mean() < 0.5
     if visible.sum() < ENOUGH and not lost:
         return []
     found.count("depth")

@@ -304,32 +304,42 @@ def check_values(kind: str, pixels: Any, expected: Expected, frame: FrameData, f
 
 def check_background(frame: FrameData, found: Found) -> None:
     """Where nothing was hit all kinds say so; where something was, ids and normals say so too."""
-    here: list[tuple[str, Any, bool]] = []
-    if frame.ids is not None:
-        here.append(("segmentations", frame.ids != 0, True))
-    if frame.normals is not None:
-        here.append(("normals", frame.normals.any(axis=0), True))
-    if frame.flow is not None:
-        here.append(("flows", frame.flow.any(axis=0), False))
+    masks: dict[str, Any] = {}
     if frame.depth is not None:
-        here.insert(0, ("depths", frame.hit, True))
-    if len(here) < 2:
-        return
-    found.count("background")
-    first, surface, _ = here[0]
-    for kind, there, everywhere in here[1:]:
-        # A surface that does not move has no flow: only of the background does it say something.
-        wrong = there != surface if everywhere else there & ~surface
-        if wrong.any():
-            y, x = (int(i) for i in np.argwhere(wrong)[0])
-            words = {True: "a surface", False: "background"}
-            found.add(
-                "background",
-                f"{first} and {kind} do not agree where the background is ({int(wrong.sum())} pixels)",
-                file=frame.files[kind],
-                frame=frame.number,
-                x=x,
-                y=y,
-                expected=words[bool(surface[y, x])],
-                found=words[bool(there[y, x])],
-            )
+        masks["depths"] = frame.hit
+    if frame.ids is not None:
+        masks["segmentations"] = frame.ids != 0
+    if frame.normals is not None:
+        masks["normals"] = frame.normals.any(axis=0)
+    if frame.flow is not None:
+        masks["flows"] = frame.flow.any(axis=0)
+    if len(masks) > 1:
+        found.count("background")
+    while len(masks) > 1:
+        wrong = {kind: [other for other in masks if disagree(masks, kind, other).any()] for kind in masks}
+        # The kind that contradicts most others is wrong; of two, the later one is named.
+        kind = max(reversed(wrong), key=lambda kind: len(wrong[kind]))
+        if not wrong[kind]:
+            return
+        other = wrong[kind][0]
+        where = disagree(masks, kind, other)
+        y, x = (int(i) for i in np.argwhere(where)[0])
+        words = {True: "a surface", False: "background"}
+        found.add(
+            "background",
+            f"{other} and {kind} do not agree where the background is ({int(where.sum())} pixels)",
+            file=frame.files[kind],
+            frame=frame.number,
+            x=x,
+            y=y,
+            expected=words[bool(masks[other][y, x])],
+            found=words[bool(masks[kind][y, x])],
+        )
+        del masks[kind]
+
+
+def disagree(masks: Mapping[str, Any], kind: str, other: str) -> Any:
+    """(H, W) bool: where two kinds do not agree. What does not move has no flow: only some flow says something."""
+    if "flows" not in (kind, other):
+        return masks[kind] != masks[other]
+    return masks["flows"] & ~masks[kind if other == "flows" else other] if kind != other else np.zeros(1, bool)

@@ -105,20 +105,22 @@ def check_order(fits: Sequence[Fit], numbers: Sequence[int], load: Callable[[int
     asked = {(item.first, item.second) for item in fits if item.exchanged < item.own}
     asked.update(combinations(sorted(sorted(worst, key=worst.__getitem__)[-MOST_SUSPECTS:]), 2))
     known: dict[int, FrameData] = {}
-    mended: set[int] = set()
-    for first, second in sorted(asked):
-        if mended & {first, second}:
-            continue
-        shares = exchange(first, second, numbers, load, known)
-        if shares is not None and shares < MENDS:
-            mended.update((first, second))
-            for this, that in ((first, second), (second, first)):
-                found.add(
-                    "order",
-                    f"the picture fits its neighbours worse than that of frame {that} would: were they exchanged?",
-                    file=known[this].files["frames"],
-                    frame=this,
-                )
+    shown = {number: number for number in numbers}
+    while asked:
+        # What mends most comes first, and is mended before others are tried: it spoils the fit of its neighbours too.
+        shares = {pair: exchange(*pair, numbers, shown, load, known) for pair in sorted(asked)}
+        first, second = min(shares, key=shares.__getitem__)
+        if shares[first, second] >= MENDS:
+            return
+        shown[first], shown[second] = shown[second], shown[first]
+        for this, that in ((first, second), (second, first)):
+            found.add(
+                "order",
+                f"the picture fits its neighbours worse than that of frame {that} would: were they exchanged?",
+                file=known[this].files["frames"],
+                frame=this,
+            )
+        asked = {pair for pair in asked if not {first, second} & set(pair)}
 
 
 def pairs_of(number: int, numbers: Sequence[int]) -> list[tuple[int, int]]:
@@ -131,21 +133,25 @@ def exchange(
     first: int,
     second: int,
     numbers: Sequence[int],
+    shown: Mapping[int, int],
     load: Callable[[int], FrameData],
     known: dict[int, FrameData],
-) -> float | None:
-    """Misfit of the pairs around two frames with their pictures exchanged, as a share of what it is."""
+) -> float:
+    """Misfit of the pairs around two frames with their pictures exchanged, as a share of what it is.
+
+    `shown` says whose picture is taken for each frame; `known` keeps what was loaded.
+    """
     before = after = 0.0
     swapped: Mapping[int, int] = {first: second, second: first}
     for pair in dict.fromkeys([*pairs_of(first, numbers), *pairs_of(second, numbers)]):
-        for number in {*pair, first, second} - known.keys():
+        for number in {*pair, *(shown[number] for number in pair), first, second} - known.keys():
             known[number] = load(number)
         a, b = (known[number] for number in pair)
         misfit = follow(a, b)
-        now = [known[number].soft for number in pair]
-        then = [known[swapped.get(number, number)].soft for number in pair]
+        now = [known[shown[number]].soft for number in pair]
+        then = [known[shown[swapped.get(number, number)]].soft for number in pair]
         if misfit is None or any(picture is None for picture in (*now, *then)):
             continue
         before += misfit(*now)
         after += misfit(*then)
-    return after / before if before else None
+    return after / before if before else 1.0
