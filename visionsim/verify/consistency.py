@@ -25,12 +25,15 @@ __all__ = [
     "land",
     "nearest",
     "pick",
-    "static_share",
+    "resting",
 ]
 
 FLOW_TOLERANCE = 2e-3
 """Pixels that the flow of a static surface may be off, apart from rounding. Blender's vector pass is off by up to
 1.3e-3 px in single pixels (measured at 128 x 128), flow from geometry by 1e-7 px."""
+
+NEARLY = 5e-3
+"""Scale of depth, relative, that does not make a resting thing a moving one."""
 
 FLOW_NOISE = 64.0
 """Roundings that a single pixel's flow may be off in addition; 40 were measured."""
@@ -131,13 +134,19 @@ def pick(landing: Landing, chosen: Any) -> Landing:
     return Landing(landing.rows[chosen], landing.columns[chosen], landing.x[chosen], landing.y[chosen])
 
 
-def static_share(frame: FrameData, other: Camera) -> float | None:
-    """Share of a frame's pixels that flow forward as if they stood still; None if that cannot be told."""
-    if frame.depth is None or frame.flow is None or not frame.hit.any():
-        return None
+def resting(frame: FrameData, other: Camera) -> dict[int, tuple[int, int]]:
+    """Id -> its pixels, and how many of them flow forward nearly as if they stood still.
+
+    Nearly: what all depths are off by is for `check_flow` to find.
+    """
+    if frame.depth is None or frame.flow is None:
+        return {}
     error, _, _, seen = flow_error(frame, other, slice(0, 2))
-    agrees = error <= FLOW_TOLERANCE + FLOW_NOISE * seen.noise
-    return float(agrees[frame.hit].mean())
+    parallax = np.sqrt(seen.dx**2 + seen.dy**2)
+    agrees = (error <= FLOW_TOLERANCE + FLOW_NOISE * seen.noise + NEARLY * parallax)[frame.hit]
+    numbers, where = np.unique(frame.groups[frame.hit], return_inverse=True)
+    counts, fine = np.bincount(where), np.bincount(where, weights=agrees)
+    return {int(n): (int(c), int(f)) for n, c, f in zip(numbers, counts, fine, strict=True)}
 
 
 def flow_error(frame: FrameData, other: Camera, names: slice) -> tuple[Any, Any, Any, Any]:

@@ -46,7 +46,7 @@ class Expected:
     ids: frozenset[int] | None
     """Object ids that `labels` has; None if there are no labels."""
     static: frozenset[int] = frozenset()
-    """Those of them that do not move."""
+    """Those of them that do not move; 1 stands for everything if there are no ids."""
     guessed: bool = False
     """Whether `static` is a guess from the data, which some pixels may contradict."""
 

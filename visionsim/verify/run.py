@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from visionsim.dataset.journal import StoredFile
 from visionsim.errors import VisionsimError
-from visionsim.verify.consistency import Mismatch, check_flow, check_normals, check_pair, check_smooth, static_share
+from visionsim.verify.consistency import Mismatch, check_flow, check_normals, check_pair, check_smooth, resting
 from visionsim.verify.frames import Expected, FrameData, check_background, read_frame
 from visionsim.verify.geometry import Camera
 from visionsim.verify.pictures import Fit, check_order, fit
@@ -31,8 +31,11 @@ CHUNK = 24
 ALONE = 32
 """Up to this many frames are verified in this process: others take half a second to start."""
 
-SAMPLES = 8
-"""Frames from which it is guessed whether most of a sequence stands still, where there are no labels that tell."""
+SAMPLES = 4
+"""Frames of each sequence from which it is guessed what rests, where labels tell of little that never moves."""
+
+LITTLE = 0.25
+"""Share of what is seen that must never move to be enough for all checks."""
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -159,23 +162,34 @@ def each(
 def expectations(described: Sequence[Described], pool: ProcessPoolExecutor | None) -> list[Expected]:
     """What the documents say of each sequence's frames.
 
-    Without ids there are no labels that tell what stands still. Then all surfaces are one object, which stands still if
-    most of it does in most frames.
+    The labels tell what never moves. What has an animation may rest all the same: if little else is seen, such objects
+    count as static where they rest in most frames, and so does everything together if there are no ids. That is a
+    guess, which single pixels may contradict.
     """
     known = [expectation(item) for item in described]
     samples = [
         (index, (known[index], item.frames[first], item.frames[first + 1]))
         for index, item in enumerate(described)
-        if known[index].guessed and item.step == 1 and {"depths", "flows"} <= set(item.kinds)
+        if item.step == 1 and {"depths", "flows"} <= set(item.kinds)
         for first in evenly(len(item.frames) - 1, SAMPLES)
     ]
-    shares: dict[int, list[float]] = {}
-    for number, share in each(sample_static, [sample for _, sample in samples], pool):
-        if share is not None:
-            shares.setdefault(samples[number][0], []).append(share)
-    for index, of in shares.items():
-        if sorted(of)[len(of) // 2] > 0.5:
-            known[index] = replace(known[index], static=frozenset([1]))
+    answers: dict[int, list[dict[int, tuple[int, int]]]] = {}
+    for number, answer in each(sample_resting, [sample for _, sample in samples], pool):
+        answers.setdefault(samples[number][0], []).append(answer)
+    for index, of in answers.items():
+        expected = known[index]
+        seen = sum(pixels for answer in of for pixels, _ in answer.values())
+        fixed = sum(answer[number][0] for answer in of for number in expected.static & answer.keys())
+        if fixed >= LITTLE * seen:
+            continue
+        # Without ids everything is one object, of which most must rest.
+        least = 0.5 if expected.ids is None else 0.9
+        rests: dict[int, list[bool]] = {}
+        for answer in of:
+            for group, (pixels, fine) in answer.items():
+                rests.setdefault(group, []).append(fine > least * pixels)
+        guess = frozenset(group for group, often in rests.items() if 2 * sum(often) > len(often))
+        known[index] = replace(expected, static=expected.static | guess, guessed=True)
     return known
 
 
@@ -197,11 +211,11 @@ def evenly(count: int, most: int) -> list[int]:
     return sorted({index * count // most for index in range(most)}) if count > most else list(range(count))
 
 
-def sample_static(sample: tuple[Expected, Mapping[str, Any], Mapping[str, Any]]) -> float | None:
-    """Of one frame: the share of it that stands still."""
+def sample_resting(sample: tuple[Expected, Mapping[str, Any], Mapping[str, Any]]) -> dict[int, tuple[int, int]]:
+    """Of one frame: id -> its pixels, and how many of them rest."""
     expected, this, following = sample
     frame = read_frame(expected, this, Found(), pictures=False)
-    return static_share(frame, Camera.from_document(following))
+    return resting(frame, Camera.from_document(following))
 
 
 def tasks_of(item: Described, expected: Expected, size: int) -> Iterator[Task]:
@@ -301,10 +315,8 @@ def finish(found: Found, item: Described, expected: Expected, answer: Answer) ->
 
     found.problems += blame(answer.mismatches, list(values))
     check_order(sorted(answer.fits, key=lambda pair: pair.first), list(values), load, found)
-    if values and expected.guessed and not expected.static and {"depths", "flows"} <= set(item.kinds):
-        found.notes.append(
-            "there are no labels that tell what stands still, and most does not: depth and flow have no referee"
-        )
+    if values and not expected.static and {"depths", "flows"} <= set(item.kinds):
+        found.notes.append("nothing stands still: depth and flow have no referee but each other")
     put_in_order(found)
 
 
