@@ -38,7 +38,18 @@ MAY_IMPORT = {
     "verify": {"dataset", "io", "cameras"},
     "simulation": {"verify", "dataset", "io", "cameras", "colorize"},
     "viewer": {"dataset", "io", "cameras", "colorize"},
-    "cli": {"viewer", "simulation", "verify", "emulate", "interpolate", "dataset", "io", "cameras", "color", "colorize"},
+    "cli": {
+        "viewer",
+        "simulation",
+        "verify",
+        "emulate",
+        "interpolate",
+        "dataset",
+        "io",
+        "cameras",
+        "color",
+        "colorize",
+    },
     "__main__": {"cli"},
 }
 """Part of the package -> other parts it may import, besides errors, types and files, and the package itself."""
