@@ -22,7 +22,7 @@ demo: venv
 	@$(VENV)/bin/python scripts/demo.py demo
 
 test: venv
-	VISIONSIM_REQUIRE_BLENDER=1 $(VENV)/bin/python -m pytest
+	VISIONSIM_REQUIRE_BLENDER=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 check: venv
 	PATH="$(abspath $(VENV))/bin:$$PATH" sh scripts/check

@@ -56,6 +56,8 @@ class Instances:
         """Path -> id; empty if there are no copies, or too many."""
         self.too_many = 0
         """How many copies there are, if that is more than ids are given to."""
+        self._still: dict[str, Any] | None = None
+        """What `listed` returns at every frame, once it is known, if all copies stand still."""
 
     def find(self, table: dict[str, list[Any]] | None, multiplier: float) -> None:
         """Give each copy an id, after those of the objects.
@@ -130,6 +132,8 @@ class Instances:
 
     def listed(self, graph: Any) -> dict[str, np.ndarray]:
         """The copies that a render shows, as the arrays of `simulation.copies.Copies`."""
+        if self._still is not None:
+            return self._still
         found = [
             (
                 self.numbers[instance.object.original],
@@ -144,7 +148,7 @@ class Instances:
         needed = np.array(unmarked, bool)
         needed |= too_near(np.array(sources, np.float64) * 4 + np.array(randoms))
         meshes, shapes = self._shapes(graph, needed)
-        return {
+        arrays = {
             "sources": np.array(sources, np.uint32),
             "ids": np.array(ids, np.uint32),
             "randoms": np.array(randoms, np.float64),
@@ -152,6 +156,9 @@ class Instances:
             "meshes": meshes,
             **shapes,
         }
+        if all(motion == "static" for *_, motion in self.table.values()):
+            self._still = arrays
+        return arrays
 
     def _shapes(self, graph: Any, needed: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         """The index of the shape of each copy that needs one, else -1; the shapes' vertices and triangles."""
