@@ -1,7 +1,7 @@
 """What frames say about each other, and the kinds of one frame about its surfaces.
 
 All functions take frames as arrays and have no files. Tolerances are multiples of what float32 allows
-(`geometry.Seen.noise`), or are given with what was measured on the demo scenes in Blender 4.2 to 5.2.
+(`geometry.Seen.sensitivity`), or are given with what was measured on the demo scenes in Blender 4.2 to 5.2.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from visionsim.verify.frames import SMOOTH, FrameData
-from visionsim.verify.geometry import EPS, Camera, Seen, bilinear, pixel_centres
+from visionsim.verify.geometry import EPS, Camera, Seen, bilinear, pixel_centres, turn
 from visionsim.verify.report import Found, Problem
 
 __all__ = [
@@ -142,9 +142,10 @@ def resting(frame: FrameData, other: Camera) -> dict[int, tuple[int, int]]:
     if frame.depth is None or frame.flow is None:
         return {}
     error, _, _, seen = flow_error(frame, other, slice(0, 2))
-    parallax = np.sqrt(seen.dx**2 + seen.dy**2)
-    agrees = (error <= FLOW_TOLERANCE + FLOW_NOISE * seen.noise + NEARLY * parallax)[frame.hit]
-    numbers, where = np.unique(frame.groups[frame.hit], return_inverse=True)
+    pixels = np.flatnonzero(frame.hit)
+    dx, dy, noise = seen.sensitivity(pixels)
+    agrees = error.reshape(-1)[pixels] <= FLOW_TOLERANCE + FLOW_NOISE * noise + NEARLY * np.sqrt(dx**2 + dy**2)
+    numbers, where = np.unique(frame.groups.reshape(-1)[pixels], return_inverse=True)
     counts, fine = np.bincount(where), np.bincount(where, weights=agrees)
     return {int(n): (int(c), int(f)) for n, c, f in zip(numbers, counts, fine, strict=True)}
 
@@ -176,16 +177,20 @@ def check_flow(frame: FrameData, other: Camera, forward: bool, found: Found, *, 
     word = "forward" if forward else "backward"
     # Hardly any pixel is off by more than the least that they may all be: the rest need not be computed for all.
     suspects = np.flatnonzero(mask & ~(error <= FLOW_TOLERANCE))
-    off, noise = (image.reshape(-1)[suspects] for image in (error, seen.noise))
-    parallax = np.sqrt(seen.dx.reshape(-1)[suspects] ** 2 + seen.dy.reshape(-1)[suspects] ** 2)
-    bad = suspects[~(off <= FLOW_TOLERANCE + FLOW_NOISE * noise + SILHOUETTE * parallax)]
+    dx, dy, noise = seen.sensitivity(suspects)
+    allowed = FLOW_TOLERANCE + FLOW_NOISE * noise + SILHOUETTE * np.sqrt(dx**2 + dy**2)
+    bad = suspects[~(error.reshape(-1)[suspects] <= allowed)]
     too_many = len(bad) > 0.5 * number if guessed else len(bad) > 0
     sample = thin(np.flatnonzero(mask))
-    off, noise = (image.reshape(-1)[sample] for image in (error, seen.noise))
+    off = error.reshape(-1)[sample]
     usual = float(np.median(off))
-    may_be = MEDIAN_FLOOR + MEDIAN_NOISE * float(np.median(noise))
+    sensitivity = seen.sensitivity(sample)
+    may_be = MEDIAN_FLOOR + MEDIAN_NOISE * float(np.median(sensitivity[2]))
     # Single pixels must not hide what most of them have in common.
-    if number >= ENOUGH and scale_is_off(frame, sample[off <= 5.0 * usual], along_x, along_y, seen, word, found):
+    like_most = off <= 5.0 * usual
+    errors = (along_x.reshape(-1)[sample][like_most], along_y.reshape(-1)[sample][like_most])
+    of_depth = tuple(image[like_most] for image in sensitivity)
+    if number >= ENOUGH and scale_is_off(frame, sample[like_most], errors, of_depth, word, found):
         return
     if not too_many and not (number >= ENOUGH and usual > may_be):
         return
@@ -206,10 +211,10 @@ def check_flow(frame: FrameData, other: Camera, forward: bool, found: Found, *, 
 
 
 def scale_is_off(
-    frame: FrameData, sample: Any, along_x: Any, along_y: Any, seen: Seen, word: str, found: Found
+    frame: FrameData, sample: Any, errors: tuple[Any, Any], sensitivity: tuple[Any, ...], word: str, found: Found
 ) -> bool:
     """Whether the error of the flow is that of depths which all have a wrong scale; least squares over all pixels."""
-    rx, ry, gx, gy = (image.reshape(-1)[sample] for image in (along_x, along_y, seen.dx, seen.dy))
+    (rx, ry), (gx, gy, noise) = errors, sensitivity
     power = float((gx * gx + gy * gy).sum())
     total = float((rx * rx + ry * ry).sum())
     if power == 0.0 or total == 0.0:
@@ -217,7 +222,7 @@ def scale_is_off(
     scale = float((rx * gx + ry * gy).sum()) / power
     explained = scale * scale * power / total
     # Rounding that happens to look like a scale is not one: it must be larger than rounding is.
-    rounding = float(np.sqrt((seen.noise.reshape(-1)[sample] ** 2).sum() / power))
+    rounding = float(np.sqrt((noise**2).sum() / power))
     if not SCALE_TOLERANCE + rounding < abs(scale) < SCALE_MOST or explained < SCALE_EXPLAINS:
         return False
     y, x = (int(i) for i in divmod(int(sample[0]), frame.depth.shape[1]))
@@ -323,8 +328,8 @@ def pair_normals(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list[M
     if fits.sum() < ENOUGH:
         return []
     landing = pick(landing, fits)
-    here = a.camera.c2w[:3, :3] @ a.normals[:, landing.rows, landing.columns]
-    there = b.camera.c2w[:3, :3] @ bilinear(b.normals, landing.x, landing.y)
+    here = turn(a.camera.c2w[:3, :3], a.normals[:, landing.rows, landing.columns])
+    there = turn(b.camera.c2w[:3, :3], bilinear(b.normals, landing.x, landing.y))
     error = np.abs(here - there).max(axis=0)
     found.count("normals")
     usual = float(np.median(error))
@@ -422,7 +427,7 @@ def pair_roundtrip(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list
         varies = np.maximum(varies, around.max(axis=0) - around.min(axis=0))
     back = bilinear(b.flow[2:], landing.x, landing.y)
     error = np.maximum(*np.abs(there + back))
-    noise = np.minimum(seen.noise, 1.0)[landing.rows, landing.columns]
+    noise = np.minimum(seen.sensitivity(landing.rows * a.hit.shape[1] + landing.columns)[2], 1.0)
     bad = ~(error <= ROUNDTRIP[0] + ROUNDTRIP[1] * varies + FLOW_NOISE * noise)
     groups = a.groups[landing.rows, landing.columns]
     for number in np.unique(groups[bad]):
@@ -446,14 +451,9 @@ def pair_roundtrip(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list
 
 
 def check_normals(frame: FrameData, found: Found) -> None:
-    """Normals point where the surface does that the depth describes.
-
-    On a plane inverse depth is linear in the picture, and its gradient is the plane's normal: with rays (x, y, -1),
-    1 / depth = m . ray for the plane m . P = 1.
-    """
+    """Normals point where the surface does that the depth describes: across its steps to the right and down."""
     if frame.depth is None or frame.normals is None:
         return
-    k = frame.camera.intrinsics
     smooth = frame.inner & (frame.bend[0] < 100 * SMOOTH) & (frame.bend[1] < 100 * SMOOTH)
     smooth[[0, -1]] = False
     smooth[:, [0, -1]] = False
@@ -463,12 +463,10 @@ def check_normals(frame: FrameData, found: Found) -> None:
     if len(chosen) < ENOUGH:
         return
     found.count("normals")
-    near = frame.near.reshape(-1)
-    across = (near[chosen + 1] - near[chosen - 1]) / 2
-    down = (near[chosen + width] - near[chosen - width]) / 2
+    points = frame.points.reshape(3, -1)
     row, column = np.divmod(chosen, width)
-    right, below = column + 0.5 - k.cx, row + 0.5 - k.cy
-    plane = np.stack([-across * k.fx, down * k.fy, near[chosen] - across * right - down * below])
+    right, down = points[:, chosen + 1] - points[:, chosen - 1], points[:, chosen + width] - points[:, chosen - width]
+    plane = np.cross(down, right, axis=0)
     plane /= np.sqrt((plane**2).sum(axis=0))
     given = frame.normals.reshape(3, -1)[:, chosen]
     angle = np.degrees(np.arccos(np.clip((plane * given).sum(axis=0), -1.0, 1.0)))

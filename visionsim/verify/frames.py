@@ -14,7 +14,7 @@ from visionsim.dataset.kinds import KINDS
 from visionsim.errors import DataError
 from visionsim.io.exr import read_exr
 from visionsim.io.images import read_picture
-from visionsim.verify.geometry import Camera, Seen, reproject, spread3
+from visionsim.verify.geometry import Camera, Seen, pixel_centres, reproject, spread3, unproject
 from visionsim.verify.report import Found
 
 __all__ = ["Expected", "FrameData", "check_background", "read_frame"]
@@ -78,12 +78,19 @@ class FrameData:
     def seen_by(self, other: Camera) -> Seen:
         """Where `other` sees this frame's points, if they stand still; the last answer is kept."""
         if self._seen is None or self._seen[0] is not other:
-            self._seen = other, reproject(np.where(self.hit, self.depth, 1.0), self.camera, other)
+            depth = np.where(self.hit, self.depth, 1.0)
+            self._seen = other, reproject(self.points, depth, self.camera, other)
         return self._seen[1]
 
     @cached_property
     def hit(self) -> Any:
         return np.isfinite(self.depth)
+
+    @cached_property
+    def points(self) -> Any:
+        """(3, H, W): the surface in the camera's frame; at depth 1 where there is none."""
+        x, y = pixel_centres(self.camera)
+        return unproject(x, y, np.where(self.hit, self.depth, 1.0), self.camera.intrinsics)
 
     @cached_property
     def near(self) -> Any:

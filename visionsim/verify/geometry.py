@@ -16,7 +16,19 @@ from visionsim.cameras import Intrinsics
 if TYPE_CHECKING:
     from visionsim.types import Matrix
 
-__all__ = ["EPS", "Camera", "Seen", "bilinear", "pixel_centres", "reproject", "spread3", "unproject"]
+__all__ = [
+    "EPS",
+    "Camera",
+    "Seen",
+    "bilinear",
+    "depth_of",
+    "pixel_centres",
+    "project",
+    "reproject",
+    "spread3",
+    "turn",
+    "unproject",
+]
 
 EPS = float(np.finfo(np.float32).eps) / 2
 """Largest relative error of a number rounded to float32."""
@@ -36,16 +48,39 @@ class Camera:
         return cls(intrinsics, np.array(values["transform_matrix"], np.float64))
 
 
+# All that is known here of the camera's model; the rest holds for any.
+
+
+def unproject(x: Any, y: Any, depth: Any, model: Intrinsics) -> Any:
+    """(3, ...): points in the camera's frame, of pixel positions at stored depths."""
+    points = np.empty((3, *np.broadcast_shapes(np.shape(x), np.shape(y), np.shape(depth))))
+    points[0], points[1], points[2] = (x - model.cx) / model.fx * depth, (model.cy - y) / model.fy * depth, -depth
+    return points
+
+
+def project(points: Any, model: Intrinsics) -> tuple[Any, Any]:
+    """Pixel positions of points (3, ...) in the camera's frame; behind it, where the line of sight meets the image."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return model.cx - model.fx * (points[0] / points[2]), model.cy + model.fy * (points[1] / points[2])
+
+
+def depth_of(points: Any, model: Intrinsics) -> Any:
+    """Depth of points (3, ...), of the kind that the model's files hold; not positive behind the camera."""
+    return -points[2]
+
+
 def pixel_centres(camera: Camera) -> tuple[Any, Any]:
     """x (1, W) and y (H, 1)."""
     return np.arange(camera.intrinsics.width)[None, :] + 0.5, np.arange(camera.intrinsics.height)[:, None] + 0.5
 
 
-def unproject(x: Any, y: Any, depth: Any, camera: Camera) -> Any:
-    """Points (..., 3) in the camera's frame, of pixel positions at stored depths."""
-    k = camera.intrinsics
-    rays = np.stack(np.broadcast_arrays((x - k.cx) / k.fx, (k.cy - y) / k.fy, -1.0), axis=-1)
-    return rays * np.asarray(depth)[..., None]
+STEP = 1e-5
+"""Relative step of numerical derivatives: their error is 1e-5 of them, and 1e-9 px."""
+
+
+def turn(rotation: Matrix, vectors: Any) -> Any:
+    """Vectors (3, ...) turned. Not by BLAS: its threads would be in the way of the other processes."""
+    return np.stack([row[0] * vectors[0] + row[1] * vectors[1] + row[2] * vectors[2] for row in rotation])
 
 
 @dataclass(frozen=True)
@@ -56,36 +91,52 @@ class Seen:
     y: Any
     depth: Any
     """(H, W); not positive behind the other camera."""
-    dx: Any
-    dy: Any
-    """What x and y change by if the logarithm of the stored depth changes by 1: how much they know about it."""
-    noise: Any
-    """Pixels by which x and y may be off for a float32 renderer: one rounding of the numbers that go in."""
+    points: Any
+    """(3, H, W), in the other camera's frame."""
+    along: Any
+    """(3, H, W): what they move by if the logarithm of the stored depth grows by 1."""
+    reach: Any
+    """(H, W): about the largest coordinate in the world that goes into them."""
+    model: Intrinsics
+
+    def sensitivity(self, pixels: Any) -> tuple[Any, Any, Any]:
+        """How x and y of some pixels (flat indices) depend on what goes in: dx, dy and noise, (N,) each.
+
+        dx and dy: what x and y change by if the logarithm of the stored depth grows by 1, that is, what they know about
+        it. Noise: pixels by which x and y may be off for a float32 renderer, one rounding of what goes in. Blender has
+        positions and matrices in float32, so a point is known to EPS times its coordinates in the world, and a raster
+        coordinate to EPS times the size of the picture.
+        """
+        x, y, then, reach = (image.reshape(-1)[pixels] for image in (self.x, self.y, self.depth, self.reach))
+        points, along = (image.reshape(3, -1)[:, pixels] for image in (self.points, self.along))
+        moved_x, moved_y = project(points + STEP * along, self.model)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            aside = STEP * np.abs(then)
+            shifts = np.zeros_like(x)
+            for axis in range(3):
+                probe = points.copy()
+                probe[axis] += aside
+                probe_x, probe_y = project(probe, self.model)
+                shifts += np.maximum(np.abs(probe_x - x), np.abs(probe_y - y))
+            noise = EPS * (max(self.model.width, self.model.height) + reach * shifts / aside)
+            return (moved_x - x) / STEP, (moved_y - y) / STEP, noise
 
 
-def reproject(depth: Any, camera: Camera, other: Camera) -> Seen:
+def reproject(points: Any, depth: Any, camera: Camera, other: Camera) -> Seen:
     """Where the surface points of `camera`'s pixels are seen by `other`, if they stand still.
 
-    A point (X, Y, Z) of the other camera's frame is R (depth * ray) + t, and so moves by R (depth * ray) per unit of
-    log depth; the projection's derivative is the quotient rule. Rounding: Blender has positions and matrices in
-    float32, so a point is known to EPS times its coordinates in the world, and appears off by that times the focal
-    length over the depth; and a raster coordinate to EPS times the size of the picture.
+    Args:
+        points: (3, H, W), in the frame of `camera`.
+        depth: (H, W), theirs.
+        camera: the frame's.
+        other: who sees them.
     """
-    x, y = pixel_centres(camera)
-    k = other.intrinsics
     m = np.linalg.inv(other.c2w) @ camera.c2w
-    now = camera.intrinsics
-    ray_x, ray_y = (x - now.cx) / now.fx, (now.cy - y) / now.fy
-    along = [depth * (row[0] * ray_x + (row[1] * ray_y - row[2])) for row in m[:3]]
-    right, up, backward = (a + row[3] for a, row in zip(along, m[:3], strict=True))
-    then = -backward
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        tan_x, tan_y = right / then, up / then
-        dx = k.fx * (along[0] + tan_x * along[2]) / then
-        dy = -k.fy * (along[1] + tan_y * along[2]) / then
-        reach = np.abs(camera.c2w[:3, 3]).max() + np.abs(other.c2w[:3, 3]).max() + depth
-        noise = EPS * (max(k.width, k.height) + max(k.fx, k.fy) * reach / np.abs(then) * (1.0 + tan_x**2 + tan_y**2))
-        return Seen(k.cx + k.fx * tan_x, k.cy - k.fy * tan_y, then, dx, dy, noise)
+    along = turn(m[:3, :3], points)
+    there = along + m[:3, 3, None, None]
+    reach = np.abs(camera.c2w[:3, 3]).max() + np.abs(other.c2w[:3, 3]).max() + depth
+    model = other.intrinsics
+    return Seen(*project(there, model), depth_of(there, model), there, along, reach, model)
 
 
 def spread3(image: Any) -> tuple[Any, Any]:

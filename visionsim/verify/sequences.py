@@ -35,7 +35,7 @@ class Described:
         """The values of each frame, those that all share included."""
         if self.transforms is None:
             return []
-        shared = {name: value for name, value in self.transforms.items() if name in CAMERA_VALUES}
+        shared = {name: value for name, value in self.transforms.items() if name not in OF_THE_SEQUENCE}
         return [{**shared, **frame} for frame in self.transforms["frames"]]
 
     @property
@@ -50,8 +50,8 @@ class Described:
         return tuple(kind for kind, row in KINDS.items() if frames and row.key in frames[0])
 
 
-CAMERA_VALUES = frozenset(["fl_x", "fl_y", "cx", "cy", "w", "h", "c", "camera_angle_x", "intrinsics", *CAMERA_FIELDS])
-"""What stands at the top of transforms.json if all frames share it."""
+OF_THE_SEQUENCE = frozenset(["fps", "keyframe_multiplier", "conventions", "generator", "labels", "frames"])
+"""What stands at the top of transforms.json for the whole sequence; all else there is of the camera."""
 
 
 def find_sequences(roots: Sequence[Path]) -> list[Path]:
@@ -240,11 +240,11 @@ def compare_with(
         return
     # The words may change from version to version, and a value that differs in one frame stands in all of them.
     values = {frame["frame"]: frame for frame in described.frames}
-    shared = {name: value for name, value in wanted.items() if name in CAMERA_VALUES}
+    shared = {name: value for name, value in wanted.items() if name not in OF_THE_SEQUENCE}
     for frame in wanted["frames"]:
         report_difference({**shared, **frame}, values[frame["frame"]], source, "transforms.json", frame["frame"], found)
-    rest = ("camera_model", "keyframe_multiplier")
-    report_difference({n: wanted[n] for n in rest}, transforms, source, "transforms.json", None, found)
+    multiplier = {"keyframe_multiplier": wanted["keyframe_multiplier"]}
+    report_difference(multiplier, transforms, source, "transforms.json", None, found)
     if info is not None:
         report_difference(wanted_info, info, source, "info.json", None, found)
 
