@@ -225,6 +225,11 @@ def scale_is_off(
     rounding = float(np.sqrt((noise**2).sum() / power))
     if not SCALE_TOLERANCE + rounding < abs(scale) < SCALE_MOST or explained < SCALE_EXPLAINS:
         return False
+    # With the right scale hardly more than rounding may be left, or it is the flow that is wrong.
+    left = float(np.median(np.sqrt((rx - scale * gx) ** 2 + (ry - scale * gy) ** 2)))
+    second_order = scale * scale * float(np.median(np.sqrt(gx * gx + gy * gy)))
+    if left > MEDIAN_FLOOR + MEDIAN_NOISE * float(np.median(noise)) + second_order:
+        return False
     y, x = (int(i) for i in divmod(int(sample[0]), frame.depth.shape[1]))
     found.add(
         "depth",
