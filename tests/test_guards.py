@@ -35,9 +35,21 @@ MAY_IMPORT = {
     "emulate": {"color"},
     "dataset": {"io", "cameras"},
     "interpolate": {"io", "cameras"},
-    "simulation": {"dataset", "io", "cameras", "colorize"},
+    "verify": {"dataset", "io", "cameras"},
+    "simulation": {"verify", "dataset", "io", "cameras", "colorize"},
     "viewer": {"dataset", "io", "cameras", "colorize"},
-    "cli": {"viewer", "simulation", "emulate", "interpolate", "dataset", "io", "cameras", "color", "colorize"},
+    "cli": {
+        "viewer",
+        "simulation",
+        "verify",
+        "emulate",
+        "interpolate",
+        "dataset",
+        "io",
+        "cameras",
+        "color",
+        "colorize",
+    },
     "__main__": {"cli"},
 }
 """Part of the package -> other parts it may import, besides errors, types and files, and the package itself."""

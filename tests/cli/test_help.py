@@ -15,10 +15,11 @@ from visionsim.cli._fields import RENDER_PANELS, field_docstrings, render_option
 from visionsim.simulation.config import RenderConfig
 
 COMMANDS = ("create-datasets", "render-animation")
+"""Those that render."""
 
 
 @pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "verify"])
 def test_help_reads_as_reviewed(
     command: str,
     width: int,

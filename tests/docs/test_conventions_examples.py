@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from tests.helpers import REPOSITORY, camera_values
+from tests.reference.raycast import Fisheye, Globe, Parallel
+from visionsim.cameras import camera_from_blender
 from visionsim.dataset.journal import FrameRecord, Journal, StoredFile
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.schema import info_document, read_document, transforms_document, write_document
@@ -156,6 +158,50 @@ def test_depth_gives_points_on_the_floor(example):
     assert np.allclose(point, [-depth / 32, depth * (0.6 + 0.8 / 32), 0.0])
     assert example["ray_depth"][9, 5] == pytest.approx(depth * np.sqrt(1 + 2 / 32**2))
     assert np.isposinf(example["ray_depth"][~hit]).all()
+
+
+POSE = np.eye(4)
+OTHER_CAMERAS = {
+    "orthographic": (
+        {"type": "ORTHO", "ortho_scale": 3.0, "shift_x": 0.25},
+        Parallel([3.0], [2.0], 0.75, 0.0, 6, 4, [POSE]),
+    ),
+    "equirectangular": (
+        {"panorama_type": "EQUIRECTANGULAR", "shift_x": 0.1},
+        Globe(6, 4, [POSE], (0.1, 0.0), -100, 140, -60, 45),
+    ),
+    "fisheye": (
+        {"panorama_type": "FISHEYE_EQUIDISTANT", "shift_y": 0.1},
+        Fisheye(6, 4, [POSE], (0.0, 0.1), [(2 / np.radians(200),) * 2], [200], equisolid=False),
+    ),
+    "fisheye equisolid": (
+        {"panorama_type": "FISHEYE_EQUISOLID"},
+        Fisheye(6, 4, [POSE], (0.0, 0.0), [(10 / 36 * 2, 10 / 36 * 2 * 6 / 4)], [200], equisolid=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_CAMERAS)
+def test_other_cameras_see_what_the_reference_sees(example, name):
+    changes, reference = OTHER_CAMERAS[name]
+    west, east, south, north = np.radians([-100, 140, -60, 45])
+    ranges = {"longitude_min": west, "longitude_max": east, "latitude_min": south, "latitude_max": north}
+    lens = {"fisheye_fov": np.radians(200), "fisheye_lens": 10.0}
+    model = camera_from_blender(camera_values(**{"type": "PANO", **ranges, **lens, **changes}))
+    camera = {"camera_model": model.model, **model.fields()}
+    to_point, to_pixel = (example[f"{name.split()[0]}_to_{what}"] for what in ("point", "pixel"))
+
+    x, y = np.meshgrid(np.arange(6) + 0.5, np.arange(4) + 0.5)
+    origin, ray = reference.rays(0)
+    expected = origin + 2.5 * ray
+    seen = np.isfinite(expected[..., 0])
+    assert seen.sum() >= 12
+    points = to_point(x, y, np.full_like(x, 2.5), camera)
+    assert np.allclose(points[seen], expected[seen])
+    assert np.allclose(np.stack(to_pixel(points[seen], camera)), np.stack([x, y])[:, seen])
+    if "fov" in camera:
+        theta = np.arccos(-points[..., 2] / 2.5)
+        assert np.array_equal(theta <= camera["fov"] / 2, seen)
 
 
 def test_normals_change_frame(example):

@@ -12,17 +12,19 @@ from collections.abc import Sequence
 
 import typer
 
-from visionsim.cli._command import add_render_command, new_app
+from visionsim.cli._command import add_command, add_render_command, new_app
 from visionsim.cli._errors import report_error
 from visionsim.cli._options import Session
 from visionsim.cli.blender import render_animation
 from visionsim.cli.datasets import create_datasets
+from visionsim.cli.verify import verify
 
 __all__ = ["app", "main"]
 
 app = new_app("Computer-vision datasets with exact ground truth, rendered from Blender scenes.")
 add_render_command(app, create_datasets)
 add_render_command(app, render_animation)
+add_command(app, verify)
 
 
 def main(argv: Sequence[str] | None = None, *, app: typer.Typer = app, prog: str | None = None) -> int:

@@ -65,7 +65,7 @@ class Option:
 
     @property
     def repeats(self) -> bool:
-        return typing.get_origin(self.kind) is tuple
+        return typing.get_origin(self.kind) in (tuple, list)
 
     @property
     def title(self) -> str:
@@ -96,7 +96,7 @@ def expected(kind: Any) -> str:
     plain = without_none(kind)
     if choices:
         text = "one of " + ", ".join(map(str, choices))
-    elif typing.get_origin(plain) is tuple:
+    elif typing.get_origin(plain) in (tuple, list):
         text = "a list of texts"
     else:
         names = {int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}

@@ -56,7 +56,7 @@ def right_of(option: Option) -> Text:
     notes = []
     if choices := choices_of(option.kind):
         notes.append("choices: " + ", ".join(map(str, choices)))
-    if option.repeats:
+    if option.repeats and option.names:
         notes.append("one value each time; repeat the option for more")
     # A text that tells what happens by default needs no "none" behind it.
     told = option.default is None and "by default" in option.help

@@ -109,7 +109,8 @@ def normalise(args: Sequence[str], options: Sequence[Option], command: str) -> G
         tokens.append(f"{option.names[0]}={value}")
         values[option.key] = value
     arguments = [option.title for option in options if not option.names]
-    if len(positionals) > len(arguments):
+    takes_all = any(option.repeats for option in options if not option.names)
+    if len(positionals) > len(arguments) and not takes_all:
         takes = "only " + " and ".join(arguments) if arguments else "options only"
         raise UsageError(f"Unexpected argument {positionals[len(arguments)]!r}: this command takes {takes}", command)
     return Given(tokens, positionals, values, frozenset(keys))

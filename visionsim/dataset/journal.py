@@ -94,21 +94,33 @@ class Journal:
             SettingsMismatch: the folder's data was made with other settings; the message names them.
             DataError: there is a journal, but not one that this version understands.
         """
-        journal = cls(folder, dict(settings))
+        journal = cls.read(folder)
+        if journal is None:
+            return cls(folder, dict(settings))
+        if journal.settings != settings:
+            raise SettingsMismatch(mismatch_message(folder, journal.settings, settings))
+        return journal
+
+    @classmethod
+    def read(cls, folder: Path) -> Journal | None:
+        """The journal of `folder` whatever its settings are, or None if there is none.
+
+        Raises:
+            DataError: there is a journal, but not one that this version understands.
+        """
+        journal = cls(folder, {})
         try:
             text = journal.path.read_text(encoding="utf-8", errors="replace")  # Damage is found line by line.
         except FileNotFoundError:
-            return journal
+            return None
         lines = text.splitlines(keepends=True)
         try:
             header = json.loads(lines[0])
             if header["journal"] != FORMAT:
                 raise ValueError(f"format {header['journal']}")
-            stored: dict[str, Any] = header["settings"]
+            journal.settings = dict(header["settings"])
         except (IndexError, ValueError, KeyError, TypeError) as exc:
             raise DataError(f"Not a journal of this version of visionsim ({exc}); remove it: {journal.path}") from exc
-        if stored != journal.settings:
-            raise SettingsMismatch(mismatch_message(folder, stored, journal.settings))
         for line in lines[1:]:
             if line.endswith("\n"):
                 try:

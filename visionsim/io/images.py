@@ -1,4 +1,4 @@
-"""Pictures as Blender encoded them, without what Blender wrote about itself.
+"""Pictures as Blender encoded them, without what Blender wrote about itself; and their pixels.
 
 Blender stamps the date, render times and the .blend's path into each file. A dataset holds none of that: the same
 frame gives the same bytes. The pixels are copied as they are; only OpenEXR's are decoded and encoded, without loss.
@@ -6,14 +6,20 @@ frame gives the same bytes. The pixels are copied as they are; only OpenEXR's ar
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from visionsim.errors import DataError
 from visionsim.io.exr import read_exr, write_exr
 
-__all__ = ["SUFFIXES", "clean_picture"]
+__all__ = ["SUFFIXES", "Picture", "clean_picture", "read_picture"]
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "OPEN_EXR": ".exr"}
 """File format (Blender's name) -> suffix."""
@@ -80,3 +86,40 @@ def _clean_exr(source: Path, target: Path, codec: str) -> int:
     channels = read_exr(source)
     write_exr(target, channels, codec)
     return len(channels)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture."""
+
+    pixels: Any
+    """(H, W, C): uint8 of PNG and JPEG (the upper half of 16 bits), float of OPEN_EXR."""
+    channels: int
+    bit_depth: int
+    """Bits per channel in the file."""
+
+
+def read_picture(path: Path) -> Picture:
+    """Decode a picture of any of our formats, known by its suffix.
+
+    Raises:
+        DataError: it is damaged, truncated or of another format.
+    """
+    if path.suffix == ".exr":
+        channels = read_exr(path)
+        order = [name for name in "RGBAVY" if name in channels] or sorted(channels)
+        pixels = np.stack([channels[name] for name in order], axis=-1)
+        return Picture(pixels, len(channels), 8 * pixels.dtype.itemsize)
+    data = path.read_bytes()
+    # Pillow checks neither every chunk of a PNG nor whether a JPEG ends as it should.
+    is_png = path.suffix == ".png"
+    channels_in_file = (_clean_png(data, path) if is_png else _clean_jpeg(data, path))[1]
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            pixels = np.asarray(image)
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as exc:
+        raise DataError(f"Damaged picture ({exc}): {path}") from exc
+    if pixels.dtype != np.uint8:  # Grey PNG with 16 bits; Pillow reduces the others by itself.
+        pixels = (pixels >> 8).astype(np.uint8)
+    bit_depth = data[24] if is_png else 8
+    return Picture(pixels.reshape(*pixels.shape[:2], -1), channels_in_file, bit_depth)

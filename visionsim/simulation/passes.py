@@ -158,12 +158,11 @@ def flow_from_geometry(passes: Passes, camera: Camera, motion: Motion) -> dict[s
     channels = {}
     for names, time, other in (("RG", 2, motion.next), ("BA", 0, motion.previous)):
         w2c = np.linalg.inv(other.c2w)
-        u, v = reproject(points, other, w2c @ camera.c2w)
+        u, v = reproject(points, other.model, w2c @ camera.c2w)
         if len(which):
             carry = [w2c @ carried(number, motion.objects[number], time) @ camera.c2w for number in numbers]
-            u[rows, columns], v[rows, columns] = reproject(
-                points[rows, columns], other, np.stack(carry, axis=-1)[..., which]
-            )
+            each = np.stack(carry, axis=-1)[..., which]
+            u[rows, columns], v[rows, columns] = reproject(points[rows, columns], other.model, each)
         u = shorter_way(u - x[None, :], other.model)
         for name, flow in zip(names, (u, v - y[:, None]), strict=True):
             channels[name] = np.where(nothing, 0.0, flow).astype(np.float32) + np.float32(0)
@@ -184,11 +183,10 @@ def carried(number: int, matrices: Sequence[Matrix], time: int) -> Matrix:
         raise DataError(f"the object with id {number} is scaled to nothing: its flow is not defined") from exc
 
 
-def reproject(points: Any, other: Camera, m: Any) -> tuple[Any, Any]:
-    """Where `other` sees points (..., 3): pixels (...) x and y.
+def reproject(points: Matrix, model: CameraModel, m: Any) -> tuple[Matrix, Matrix]:
+    """Where points (..., 3) are seen by a camera: pixels (...) x and y.
 
-    `m` takes points from the frame of the camera now to that of `other` then: (4, 4), or (4, 4, N) if each of N points
-    has its own.
+    `m` takes them to that camera's frame: (4, 4), or (4, 4, N) if each of N points has its own.
     """
     coordinates = np.moveaxis(points, -1, 0)
     moved, part = np.empty(coordinates.shape), np.empty(coordinates.shape[1:])
@@ -197,7 +195,7 @@ def reproject(points: Any, other: Camera, m: Any) -> tuple[Any, Any]:
         result += np.multiply(coordinates[1], row[1], out=part)
         result += np.multiply(coordinates[2], row[2], out=part)
         result += row[3]
-    return other.model.project(np.moveaxis(moved, 0, -1))
+    return model.project(np.moveaxis(moved, 0, -1))
 
 
 def shorter_way(u: Any, model: CameraModel) -> Any:

@@ -15,11 +15,11 @@ import numpy as np
 
 from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
-from visionsim.simulation.worker import audit, compat, motion, scene, truth
+from visionsim.simulation.worker import audit, compat, motion, raycast, scene, truth
 from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.instances import Instances
 
-REQUESTS = ("open", "render")
+REQUESTS = ("open", "render", "cast")
 
 
 class Service:
@@ -162,6 +162,10 @@ class Service:
                     raise WorkerFault("frame", "the camera differs between the picture and its ground truth")
         reply["seconds"] = time.perf_counter() - started
         return reply
+
+    def cast(self, frame: int, pixels: list[list[float]]) -> dict[str, Any]:
+        """Cast rays through pixel positions of a frame; see `raycast.cast`."""
+        return raycast.cast(bpy.context.scene, frame, pixels)
 
     def _render_picture(self, current: Any, name: str) -> str:
         try:

@@ -1,0 +1,137 @@
+"""A whole dataset made without Blender: a floor, a wall, a ball that rests and one that rolls; the camera moves."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tests.helpers import camera_values
+from visionsim.cameras import c2w_from_blender, intrinsics_from_blender, project
+from visionsim.dataset.journal import FrameRecord, Journal, StoredFile
+from visionsim.dataset.kinds import frame_path
+from visionsim.dataset.schema import info_document, transforms_document, write_document
+from visionsim.io.exr import write_exr
+
+WIDTH, HEIGHT, NUM_FRAMES, FIRST = 120, 80, 7, 5
+KINDS = ("depths", "normals", "segmentations", "flows")
+LABELS = {
+    "1": {"name": "Floor", "path": "Floor", "class": "floor", "motion": "static"},
+    "2": {"name": "Wall", "path": "Wall", "class": "wall", "motion": "static"},
+    "3": {"name": "Ball", "path": "Ball", "class": "ball", "motion": "static"},
+    "4": {"name": "Rolling", "path": "Rolling", "class": "ball", "motion": "rigid"},
+}
+SETTINGS = {
+    "blender": "5.2.3 LTS e13b728c6880", "device": "cpu", "seed": 0, "keyframe_multiplier": 1.0, "bit_depth": 8,
+    "width": WIDTH, "height": HEIGHT, "file_format": "PNG", "scene_sha256": "0" * 64,
+}  # fmt: skip
+
+
+def camera_at(frame: int) -> dict[str, Any]:
+    """As `worker.camera.describe` says it; moves sideways and forward, and turns."""
+    t = frame - FIRST
+    position = np.array([0.08 * t, -6.0 + 0.05 * t, 1.6])
+    yaw, pitch = 0.02 * t, -0.15
+    forward = np.array([np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
+    right = np.array([np.cos(yaw), -np.sin(yaw), 0.0])
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.stack([right, np.cross(right, forward), -forward], axis=1)
+    matrix[:3, 3] = position
+    return camera_values(matrix_world=matrix.tolist(), width=WIDTH, height=HEIGHT, lens=35.0, shift_x=0.03)
+
+
+def ball_at(number: int, frame: int) -> np.ndarray:
+    """Centre of a ball of radius 0.7."""
+    return np.array([-1.0, 1.0, 0.7]) if number == 3 else np.array([1.2 + 0.1 * (frame - FIRST), 0.2, 0.7])
+
+
+@dataclasses.dataclass
+class View:
+    depth: np.ndarray
+    ids: np.ndarray
+    normals: np.ndarray
+    points: np.ndarray
+    """(H, W, 3), world."""
+
+
+def look(frame: int) -> View:
+    """Intersect every pixel's ray with all surfaces."""
+    described = camera_at(frame)
+    k, c2w = intrinsics_from_blender(described), c2w_from_blender(described["matrix_world"])
+    x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
+    rays = np.stack([(x - k.cx) / k.fx, (k.cy - y) / k.fy, -np.ones_like(x)], axis=-1) @ c2w[:3, :3].T
+    origin = c2w[:3, 3]
+    best, ids = np.full(x.shape, np.inf), np.zeros(x.shape, np.uint32)
+    normals = np.zeros((*x.shape, 3))
+
+    def take(number: int, depth: np.ndarray, normal: np.ndarray) -> None:
+        nearer = (depth > 0) & (depth < best)
+        best[nearer], ids[nearer] = depth[nearer], number
+        normals[nearer] = np.broadcast_to(normal, normals.shape)[nearer]
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        take(1, -origin[2] / rays[..., 2], np.array([0.0, 0.0, 1.0]))
+        wall = (4.0 - origin[1]) / rays[..., 1]
+        wall[(origin + rays * wall[..., None])[..., 2] > 2.5] = np.inf
+        take(2, wall, np.array([0.0, -1.0, 0.0]))
+        for number in (3, 4):
+            centre = ball_at(number, frame) - origin
+            a, b, c = (rays**2).sum(-1), rays @ centre, centre @ centre - 0.49
+            depth = (b - np.sqrt(b * b - a * c)) / a
+            take(number, np.nan_to_num(depth, nan=np.inf), (rays * depth[..., None] - centre) / 0.7)
+    points = origin + rays * np.where(np.isfinite(best), best, 1.0)[..., None]
+    return View(best, ids, np.where(ids[..., None] > 0, normals, 0.0) @ c2w[:3, :3], points)
+
+
+def texture(view: View, frame: int) -> np.ndarray:
+    """(H, W, 3) uint8: a pattern that is fixed to the surfaces."""
+    on = view.points.copy()
+    on[view.ids == 4] -= ball_at(4, frame)
+    wave = np.sin(on @ [3.1, 1.3, 2.2]) * np.sin(on @ [-1.7, 2.9, 1.1])
+    grey = np.where(view.ids > 0, 120 + 80 * wave + 8 * view.ids, 30.0)
+    return np.repeat(grey[..., None], 3, axis=-1).astype(np.uint8)
+
+
+def flow_of(view: View, frame: int) -> dict[str, np.ndarray]:
+    x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
+    channels = {}
+    for names, other in (("RG", frame + 1), ("BA", frame - 1)):
+        there = view.points.copy()
+        there[view.ids == 4] += ball_at(4, other) - ball_at(4, frame)
+        described = camera_at(other)
+        c2w = c2w_from_blender(described["matrix_world"])
+        seen, _ = project(there, intrinsics_from_blender(described), c2w)
+        for name, flow in zip(names, (seen[..., 0] - x, seen[..., 1] - y), strict=True):
+            channels[name] = np.where(view.ids > 0, flow, 0.0).astype(np.float32)
+    return channels
+
+
+def write_dataset(folder: Path, *, step: int = 1, kinds: tuple[str, ...] = KINDS, num_frames: int = NUM_FRAMES) -> None:
+    """A finished sequence with its journal, as a run would leave it."""
+    journal = Journal(folder, dict(SETTINGS))
+    records = []
+    for frame in range(FIRST, FIRST + num_frames * step, step):
+        view = look(frame)
+        contents: dict[str, dict[str, np.ndarray]] = {
+            "depths": {"Y": view.depth.astype(np.float32)},
+            "normals": {name: view.normals[..., i].astype(np.float32) for i, name in enumerate("RGB")},
+            "segmentations": {"Y": view.ids},
+            "flows": flow_of(view, frame),
+        }
+        paths = {"frames": folder / frame_path("frames", frame, ".png")}
+        paths.update({kind: folder / frame_path(kind, frame) for kind in kinds})
+        for path in paths.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        for kind in kinds:
+            write_exr(paths[kind], contents[kind])
+        Image.fromarray(texture(view, frame)).save(paths["frames"])
+        stored = {kind: StoredFile.of(folder, path) for kind, path in paths.items()}
+        records.append(FrameRecord(frame, 3, camera_at(frame), stored))
+    journal.records = {record.frame: record for record in records}
+    journal.begin()
+    transforms = transforms_document(records, settings=SETTINGS, fps=25.0, frame_step=step, labels=LABELS)
+    write_document("info", folder / "info.json", info_document(records, fps=25.0, frame_step=step))
+    write_document("transforms", folder / "transforms.json", transforms)

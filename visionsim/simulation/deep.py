@@ -1,0 +1,323 @@
+"""`visionsim verify --deep`: pixels of a dataset against rays that Blender casts into the .blend it was made from.
+
+The dataset does not hold the .blend's path, but its SHA-256: it is looked for in a folder of scenes. It is opened with
+the settings that are stored with the sequence, so that time, camera and visibility are those of the render.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import queue
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visionsim.cameras import c2w_from_blender
+from visionsim.dataset.kinds import KINDS
+from visionsim.dataset.schema import read_document
+from visionsim.errors import DataError, SceneError, SchemaError, WorkerError
+from visionsim.io.exr import read_exr
+from visionsim.simulation.config import RenderConfig
+from visionsim.simulation.plan import find_scenes
+from visionsim.simulation.pool import scratch_folder
+from visionsim.simulation.process import WorkerProcess, blender_command
+from visionsim.simulation.protocol import Done, Failed, Hello, Message, Request
+from visionsim.verify.report import ProgressOf, SequenceResult, Verified, VerifyReport
+
+__all__ = ["Pixel", "Tally", "compare", "verify_deep"]
+
+DEPTH_TOLERANCE = 2e-4
+"""Relative. `ray_cast` works in single precision in each object's own space; 2e-5 was measured."""
+
+OFF_CENTRE = 0.006
+"""Pixels by which ground truth may miss a pixel's centre: its filter is 0.01 wide. On a slanted surface depth changes
+with that, the more the smaller the cosine between ray and normal."""
+
+CREASE = 1e-3
+"""Relative second difference of inverse depth from one pixel to the next that is none on a plane."""
+
+POSE_TOLERANCE = 1e-6
+"""Of camera matrices: they are the same numbers, unless something else was rendered."""
+
+
+class Conversation:
+    """A worker that answers one request at a time."""
+
+    def __init__(self, command: list[str], scratch: Path) -> None:
+        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._asked = 0
+        self.process = WorkerProcess(command, scratch, self._inbox.put)
+        self.blender = ""
+
+    def hear(self) -> Message:
+        message = self._inbox.get()
+        if message is None:
+            words = [line for line in self.process.log_tail if line][-2:]
+            raise WorkerError(f"Blender {self.process.exit_text()}: {' / '.join(words)}")
+        return message
+
+    def ask(self, do: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Raises WorkerError if it died, SceneError if it refused."""
+        if not self.blender:
+            hello = self.hear()
+            assert isinstance(hello, Hello)
+            self.blender = hello.blender
+        self._asked += 1
+        self.process.send(Request(self._asked, do, arguments))
+        answer = self.hear()
+        if isinstance(answer, Failed):
+            raise SceneError(answer.message)
+        assert isinstance(answer, Done)
+        return answer.value
+
+
+@contextmanager
+def worker(executable: str | None) -> Iterator[Conversation]:
+    command = blender_command(executable)
+    scratch = Path(tempfile.mkdtemp(prefix="visionsim-deep-", dir=scratch_folder()))
+    talk = Conversation(command, scratch / "worker")
+    try:
+        with talk.process:
+            yield talk
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def verify_deep(
+    report: VerifyReport,
+    scenes_dir: Path,
+    *,
+    executable: str | None = None,
+    frames: int = 3,
+    samples: int = 64,
+    seed: int = 0,
+    observe: ProgressOf = lambda event: None,
+) -> None:
+    """Add the check `deep` to a report.
+
+    Args:
+        report: of `visionsim.verify.run.verify`; what is found is added to its sequences.
+        scenes_dir: folder of the .blend files.
+        executable: Blender to ask; see `RenderConfig.executable`.
+        frames: of each sequence, evenly spread.
+        samples: pixels of each of them.
+        seed: of the choice of pixels.
+        observe: called as frames are done, from this thread.
+    Raises:
+        InputNotFound: there are no scenes.
+        BlenderNotFound: there is no Blender.
+    """
+    blends = {digest_of(scene.blend): scene.blend for scene in find_scenes(scenes_dir)}
+    rows: dict[str, list[tuple[SequenceResult, dict[str, Any]]]] = {}
+    for row in report.sequences:
+        try:
+            transforms = read_document("transforms", row.folder / "transforms.json")
+        except (SchemaError, OSError):
+            continue  # Which is a problem of the check `documents`.
+        settings = transforms["generator"]["settings"]
+        if settings.get("scene_sha256") not in blends:
+            row.found.add(
+                "deep",
+                "the .blend that this was rendered from is not among the scenes, or was changed since",
+                file="transforms.json",
+                expected=f"SHA-256 {settings.get('scene_sha256')}",
+            )
+            continue
+        rows.setdefault(json.dumps(settings, sort_keys=True), []).append((row, transforms))
+    for key, group in rows.items():
+        settings = json.loads(key)
+        try:
+            with worker(executable) as talk:
+                talk.ask("open", open_arguments(blends[settings["scene_sha256"]], settings))
+                for row, transforms in group:
+                    if talk.blender != settings["blender"]:
+                        row.found.notes.append(
+                            f"deep: rendered by Blender {settings['blender']}, rays are cast by {talk.blender}"
+                        )
+                    verify_sequence(row, transforms, talk, frames, samples, seed, observe)
+        except (WorkerError, SceneError) as exc:
+            for row, _ in group:
+                row.found.add("deep", f"no rays could be cast: {exc}", file="transforms.json")
+
+
+def digest_of(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def open_arguments(blend: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the worker's request `open`, so that the scene is as it was rendered. No kind of truth is to be rendered."""
+    known = {name: value for name, value in settings.items() if name in FIELDS}
+    full = {**dataclasses.asdict(RenderConfig()), **known, "device_type": "cpu", "use_denoising": False, "threads": 0}
+    return {
+        "blend": str(blend.resolve()),
+        "settings": json.loads(json.dumps(full, default=str)),
+        "truths": [],
+        "expected": settings["scene_sha256"],
+        "copies": {},
+    }
+
+
+FIELDS = frozenset(field.name for field in dataclasses.fields(RenderConfig))
+
+
+@dataclass(frozen=True)
+class Pixel:
+    """What a dataset says of a pixel."""
+
+    x: int
+    y: int
+    depth: float | None
+    """None if there is no depth; infinite for the background."""
+    name: str | None
+    """Object's; empty for the background, None if there are no ids."""
+    edge: bool
+    """Whether the surface ends or bends next to the pixel, or the picture ends: a ray may fall to either side."""
+    angle: float = 0.0
+    """Of a pixel, radians."""
+
+
+@dataclass
+class Tally:
+    """What became of the pixels of a sequence."""
+
+    compared: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Why -> how many."""
+
+    def skip(self, why: str) -> None:
+        self.skipped[why] = self.skipped.get(why, 0) + 1
+
+    def words(self) -> str:
+        skipped = sum(self.skipped.values())
+        reasons = ", ".join(f"{count} {why}" for why, count in sorted(self.skipped.items()))
+        return f"{self.compared} pixels compared, {skipped} skipped{f' ({reasons})' if reasons else ''}"
+
+
+def verify_sequence(
+    row: SequenceResult,
+    transforms: Mapping[str, Any],
+    talk: Conversation,
+    frames: int,
+    samples: int,
+    seed: int,
+    observe: ProgressOf,
+) -> None:
+    """Compare some pixels of some frames."""
+    listed = transforms["frames"]
+    chosen = sorted({index * (len(listed) - 1) // max(1, frames - 1) for index in range(frames)})
+    tally = Tally()
+    for done, index in enumerate(chosen, 1):
+        values = {**transforms, **listed[index]}
+        number = values["frame"]
+        pixels = choose_pixels(row.folder, values, samples, np.random.default_rng([seed, number]))
+        if pixels is None:
+            continue  # Its files are a problem of the check `files`.
+        answer = talk.ask("cast", {"frame": number, "pixels": [[p.x + 0.5, p.y + 0.5] for p in pixels]})
+        row.found.count("deep")
+        compare_camera(row, values, answer["camera"])
+        wrong = [
+            (pixel, text, expected, found, kind)
+            for pixel, hits in zip(pixels, answer["hits"], strict=True)
+            for text, expected, found, kind in compare(pixel, hits, answer["uncertain"], tally)
+        ]
+        for kind in ("depths", "segmentations"):
+            here = [item for item in wrong if item[4] == kind]
+            if here:
+                pixel, text, expected, found, _ = here[0]
+                row.found.add(
+                    "deep", f"{text} ({len(here)} of {len(pixels)} pixels)", file=values[KINDS[kind].key],
+                    frame=number, x=pixel.x, y=pixel.y, expected=expected, found=found,
+                )  # fmt: skip
+        observe(Verified(f"{row.name} (deep)", done, len(chosen)))
+    row.found.notes.append(f"deep: {tally.words()}")
+
+
+def choose_pixels(
+    folder: Path, values: Mapping[str, Any], samples: int, rng: np.random.Generator
+) -> list[Pixel] | None:
+    """Random pixels of a frame; None if its files cannot be read."""
+    height, width = values["h"], values["w"]
+    try:
+        depth = read_exr(folder / values["depth_file_path"])["Y"] if "depth_file_path" in values else None
+        ids = read_exr(folder / values["segmentation_file_path"])["Y"] if "segmentation_file_path" in values else None
+    except (DataError, OSError, KeyError):
+        return None
+    if any(image is not None and image.shape != (height, width) for image in (depth, ids)):
+        return None
+    pixels = []
+    for x, y in zip(rng.integers(0, width, samples), rng.integers(0, height, samples), strict=True):
+        name: str | None = None
+        if ids is not None:
+            number = int(ids[y, x])
+            name = values["labels"].get(str(number), {"name": ""})["name"] if number else ""
+        edge = not (0 < x < width - 1 and 0 < y < height - 1)
+        if not edge:
+            around = np.s_[y - 1 : y + 2, x - 1 : x + 2]
+            edge = ids is not None and bool((ids[around] != ids[y, x]).any())
+            edge = edge or (depth is not None and bends(depth[around].astype(np.float64)))
+        here = None if depth is None else float(depth[y, x])
+        pixels.append(Pixel(int(x), int(y), here, name, edge, 1.0 / min(values["fl_x"], values["fl_y"])))
+    return pixels
+
+
+def bends(depth: Any) -> bool:
+    """Whether the depths of 3x3 pixels are not those of a plane, or of the background alone."""
+    if not np.isfinite(depth).all():
+        return bool(np.isfinite(depth).any())
+    near = depth[1, 1] / depth
+    return bool(max(abs(near[1, 0] + near[1, 2] - 2), abs(near[0, 1] + near[2, 1] - 2)) > CREASE)
+
+
+def compare_camera(row: SequenceResult, values: Mapping[str, Any], described: Mapping[str, Any]) -> None:
+    there, here = np.array(values["transform_matrix"]), c2w_from_blender(described["matrix_world"])
+    scale = max(1.0, float(np.abs(here[:3, 3]).max()))
+    if np.abs(there - here).max() > POSE_TOLERANCE * scale:
+        row.found.add(
+            "deep", "the camera's pose is not that of the .blend", file="transforms.json", frame=values["frame"],
+            expected=np.round(here, 6).tolist(), found=np.round(there, 6).tolist(),
+        )  # fmt: skip
+    for name in ("lens", "shift_x", "shift_y", "sensor_width", "sensor_height"):
+        if name in values and values[name] != described[name]:
+            row.found.add(
+                "deep", f"{name} is not that of the .blend's camera", file="transforms.json", frame=values["frame"],
+                expected=described[name], found=values[name],
+            )  # fmt: skip
+
+
+def compare(
+    pixel: Pixel, hits: Sequence[Sequence[Any]], uncertain: Mapping[str, str], tally: Tally
+) -> Iterator[tuple[str, Any, Any, str]]:
+    """What is wrong with a pixel: text, expected, found, kind. Skips what rays cannot tell, and counts it."""
+    doubts = [uncertain[name] for name in [*(hit[0] for hit in hits), pixel.name] if name in uncertain]
+    problem: tuple[str, Any, Any, str] | None = None
+    if pixel.depth is not None:
+        cast = hits[0][1] if hits else np.inf
+        allowed = DEPTH_TOLERANCE + (OFF_CENTRE * pixel.angle / max(hits[0][2], 1e-6) if hits else 0.0)
+        if np.isfinite(cast) != np.isfinite(pixel.depth):
+            seen = "nothing" if np.isfinite(pixel.depth) else f"{hits[0][0]!r} at depth {cast:.6g}"
+            problem = (f"rays hit {seen}", float(cast), pixel.depth, "depths")
+        elif np.isfinite(cast) and abs(pixel.depth / cast - 1.0) > allowed:
+            problem = ("depth is not what rays find", round(cast, 6), pixel.depth, "depths")
+    if problem is None and pixel.name is not None:
+        names = [hit[0] for hit in hits]
+        if (pixel.name == "") != (not names) or (names and pixel.name not in names):
+            problem = ("the object is not the one that rays hit", names[0] if names else "nothing",
+                       pixel.name or "background", "segmentations")  # fmt: skip
+    if problem is None:
+        tally.compared += 1
+    elif doubts:
+        tally.skip(f"with {doubts[0]}")
+    elif pixel.edge:
+        tally.skip("on an edge")
+    else:
+        tally.compared += 1
+        yield (problem[0], str(problem[1]), str(problem[2]), problem[3])

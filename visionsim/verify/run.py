@@ -1,0 +1,331 @@
+"""Verify sequences: documents here, frames in processes side by side, each of which reads some and the next one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from visionsim.dataset.journal import StoredFile
+from visionsim.errors import VisionsimError
+from visionsim.verify.consistency import Mismatch, check_flow, check_normals, check_pair, check_smooth, resting
+from visionsim.verify.frames import Expected, FrameData, check_background, read_frame
+from visionsim.verify.geometry import Camera
+from visionsim.verify.pictures import Fit, check_order, fit
+from visionsim.verify.report import CHECKS, Found, Problem, ProgressOf, SequenceResult, Verified, VerifyReport
+from visionsim.verify.sequences import Described, describe, find_sequences
+
+__all__ = ["verify"]
+
+CHUNK = 24
+"""Frames that one task looks at, at most; it reads one more."""
+
+ALONE = 32
+"""Up to this many frames are verified in this process: others take half a second to start."""
+
+SAMPLES = 4
+"""Frames of each sequence from which it is guessed what rests, where labels tell of little that never moves."""
+
+LITTLE = 0.25
+"""Share of what is seen that must never move to be enough for all checks."""
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some frames of a sequence."""
+
+    expected: Expected
+    frames: Sequence[Mapping[str, Any]]
+    """Values of all frames of the sequence that this task may need."""
+    own: range
+    """Which of them it answers for."""
+    stored: Mapping[int, Sequence[StoredFile]] = field(default_factory=dict)
+    """Frame number -> its files, as the journal knows them."""
+
+
+@dataclass
+class Answer:
+    """What a task found."""
+
+    found: Found = field(default_factory=Found)
+    mismatches: list[Mismatch] = field(default_factory=list)
+    fits: list[Fit] = field(default_factory=list)
+
+
+def verify(roots: Sequence[Path], *, jobs: int | None = None, observe: ProgressOf = lambda event: None) -> VerifyReport:
+    """Verify all sequences that are, or are in, some folders.
+
+    Args:
+        roots: the folders.
+        jobs: processes; by default as many as there are cores.
+        observe: called as frames are done, from this thread.
+    Raises:
+        InputNotFound: a folder does not exist, or there is no sequence in it.
+    """
+    started = time.monotonic()
+    folders = find_sequences(roots)
+    report = VerifyReport(jobs=jobs or os.cpu_count() or 1)
+    described: list[Described] = []
+    for name, folder in zip(names_of(folders), folders, strict=True):
+        row = SequenceResult(name, folder)
+        described.append(describe(folder, row.found))
+        row.frames, row.kinds = len(described[-1].frames), described[-1].kinds
+        report.sequences.append(row)
+    for row in report.sequences:
+        observe(Verified(row.name, 0, row.frames))
+    if report.frames <= ALONE:
+        report.jobs = 1
+    answers, done = [Answer() for _ in described], [0] * len(described)
+    with processes(report.jobs) as pool:
+        known = expectations(described, pool)
+        tasks = [
+            (index, task)
+            for index, (item, expected) in enumerate(zip(described, known, strict=True))
+            for task in tasks_of(item, expected, chunk_size(report))
+        ]
+        for number, answer in each(check_task, [task for _, task in tasks], pool):
+            index, task = tasks[number]
+            row = report.sequences[index]
+            row.found += answer.found
+            answers[index].mismatches += answer.mismatches
+            answers[index].fits += answer.fits
+            done[index] += len(task.own)
+            observe(Verified(row.name, done[index], row.frames))
+    for row, item, expected, answer in zip(report.sequences, described, known, answers, strict=True):
+        finish(row.found, item, expected, answer)
+    report.elapsed = time.monotonic() - started
+    return report
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """`SCENE/SEQUENCE-ID` of those in a datasets folder, else the folder's name."""
+    resolved = [folder.resolve() for folder in folders]
+    return [
+        f"{folder.parent.name}/{folder.name}" if folder.parent.parent.name == "renders" else folder.name
+        for folder in resolved
+    ]
+
+
+def chunk_size(report: VerifyReport) -> int:
+    """Large enough that reading one frame more does not matter, small enough to share the work."""
+    return max(4, min(CHUNK, report.frames // (4 * report.jobs)))
+
+
+# The processes.
+
+
+def processes(jobs: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
+    """A pool, or None for this process alone."""
+    if jobs == 1:
+        return nullcontext()
+    # Not forked: the caller may have threads, such as that of a progress bar.
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=leave_ctrl_c_alone)
+
+
+def leave_ctrl_c_alone() -> None:
+    """In a process of the pool: Ctrl-C is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def each(
+    function: Callable[[Given], Made], items: Sequence[Given], pool: ProcessPoolExecutor | None
+) -> Iterator[tuple[int, Made]]:
+    """(index, function(item)), as they are ready."""
+    if pool is None:
+        yield from ((index, function(item)) for index, item in enumerate(items))
+        return
+    futures = {pool.submit(function, item): index for index, item in enumerate(items)}
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as exc:
+        raise VisionsimError("A process that verified frames died; if memory ran out, use fewer --jobs") from exc
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+# What is known before frames are looked at.
+
+
+def expectations(described: Sequence[Described], pool: ProcessPoolExecutor | None) -> list[Expected]:
+    """What the documents say of each sequence's frames.
+
+    The labels tell what never moves. What has an animation may rest all the same: if little else is seen, such objects
+    count as static where they rest in most frames, and so does everything together if there are no ids. That is a
+    guess, which single pixels may contradict.
+    """
+    known = [expectation(item) for item in described]
+    samples = [
+        (index, (known[index], item.frames[first], item.frames[first + 1]))
+        for index, item in enumerate(described)
+        if item.step == 1 and {"depths", "flows"} <= set(item.kinds)
+        for first in evenly(len(item.frames) - 1, SAMPLES)
+    ]
+    answers: dict[int, list[dict[int, tuple[int, int]]]] = {}
+    for number, answer in each(sample_resting, [sample for _, sample in samples], pool):
+        answers.setdefault(samples[number][0], []).append(answer)
+    for index, of in answers.items():
+        expected = known[index]
+        seen = sum(pixels for answer in of for pixels, _ in answer.values())
+        fixed = sum(answer[number][0] for answer in of for number in expected.static & answer.keys())
+        if fixed >= LITTLE * seen:
+            continue
+        # Without ids everything is one object, of which most must rest.
+        least = 0.5 if expected.ids is None else 0.9
+        rests: dict[int, list[bool]] = {}
+        for answer in of:
+            for group, (pixels, fine) in answer.items():
+                rests.setdefault(group, []).append(fine > least * pixels)
+        guess = frozenset(group for group, often in rests.items() if 2 * sum(often) > len(often))
+        known[index] = replace(expected, static=expected.static | guess, guessed=True)
+    return known
+
+
+def expectation(item: Described) -> Expected:
+    transforms = item.transforms or {"generator": {"settings": {}}}
+    labels = transforms.get("labels")
+    static = frozenset(int(key) for key, row in (labels or {}).items() if row["motion"] == "static")
+    return Expected(
+        folder=item.folder,
+        bit_depth=transforms["generator"]["settings"].get("bit_depth"),
+        ids=None if labels is None else frozenset(map(int, labels)),
+        static=static,
+        guessed=labels is None,
+    )
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` of range(count), evenly spread."""
+    return sorted({index * count // most for index in range(most)}) if count > most else list(range(count))
+
+
+def sample_resting(sample: tuple[Expected, Mapping[str, Any], Mapping[str, Any]]) -> dict[int, tuple[int, int]]:
+    """Of one frame: id -> its pixels, and how many of them rest."""
+    expected, this, following = sample
+    frame = read_frame(expected, this, Found(), pictures=False)
+    return resting(frame, Camera.from_document(following))
+
+
+def tasks_of(item: Described, expected: Expected, size: int) -> Iterator[Task]:
+    """A sequence's frames in pieces, each with the frame before and the one after."""
+    frames = item.frames
+    records = item.journal.records if item.journal is not None else {}
+    for start in range(0, len(frames), size):
+        stop = min(start + size, len(frames))
+        before = max(0, start - 1)
+        own = frames[start:stop]
+        stored = {f["frame"]: list(records[f["frame"]].files.values()) for f in own if f["frame"] in records}
+        yield Task(expected, frames[before : stop + 1], range(start - before, stop - before), stored)
+
+
+# In the processes.
+
+
+def check_task(task: Task) -> Answer:
+    """All checks of a task's frames."""
+    answer = Answer()
+    found, expected = answer.found, task.expected
+    cameras = [Camera.from_document(values) for values in task.frames]
+    last: FrameData | None = None
+    for index in range(task.own.start, min(task.own.stop + 1, len(task.frames))):
+        mine = index in task.own
+        frame = read_frame(expected, task.frames[index], found if mine else Found())
+        frame.camera = cameras[index]
+        if mine:
+            check_stored(expected.folder, task.stored.get(frame.number, ()), frame.number, found)
+            check_background(frame, found)
+            check_normals(frame, found)
+            check_smooth(frame, found)
+            for other, forward in ((index - 1, False), (index + 1, True)):  # The next camera is asked for again below.
+                if 0 <= other < len(cameras) and task.frames[other]["frame"] == frame.number + (1 if forward else -1):
+                    check_flow(frame, cameras[other], forward, found, guessed=expected.guessed)
+        if last is not None:
+            adjacent = frame.number == last.number + 1
+            answer.mismatches += check_pair(last, frame, adjacent, found, guessed=expected.guessed)
+            follows = fit(last, frame, found)
+            if follows is not None:
+                answer.fits.append(follows)
+        last = frame
+    return answer
+
+
+def check_stored(folder: Path, stored: Iterable[StoredFile], number: int, found: Found) -> None:
+    """The check `journal`: files are byte for byte what was written."""
+    for file in stored:
+        found.count("journal")
+        if (folder / file.path).is_file() and not file.intact(folder):
+            size = (folder / file.path).stat().st_size
+            same = size == file.size
+            found.add(
+                "journal",
+                "the file is not what was written" + ("" if same else ": it has another size"),
+                file=file.path,
+                frame=number,
+                expected=f"CRC-32 {file.crc32}" if same else f"{file.size} bytes",
+                found="another" if same else f"{size} bytes",
+            )
+
+
+# What follows from all answers.
+
+
+def blame(mismatches: Sequence[Mismatch], numbers: Sequence[int]) -> list[Problem]:
+    """Which frames are wrong, where pairs of frames do not fit.
+
+    A frame that fits neither neighbour is wrong. If both, or neither, of a pair have another bad pair, both may be.
+    """
+    problems: dict[tuple[str, str], Problem] = {}
+    place = {number: index for index, number in enumerate(numbers)}
+    bad = {(item.check, item.first, item.second) for item in mismatches}
+    for item in mismatches:
+        before = numbers[place[item.first] - 1] if place[item.first] else None
+        after = numbers[place[item.second] + 1] if place[item.second] + 1 < len(numbers) else None
+        # True: it has another bad pair; False: its other pair fits; None: it has no other.
+        first = None if before is None else (item.check, before, item.first) in bad
+        second = None if after is None else (item.check, item.second, after) in bad
+        guilty = [bool(first), bool(second)]
+        if not any(guilty):  # At the end of a sequence there is one pair only.
+            guilty = [first is None and second is False, second is None and first is False]
+        if not any(guilty):
+            guilty = [True, True]
+        for problem, is_guilty in zip(item.problems, guilty, strict=True):
+            if is_guilty:
+                problems.setdefault((item.check, problem.file), problem)
+    return list(problems.values())
+
+
+def finish(found: Found, item: Described, expected: Expected, answer: Answer) -> None:
+    """What only a whole sequence can tell; then the problems in order."""
+    values = {frame["frame"]: frame for frame in item.frames}
+
+    def load(number: int) -> FrameData:
+        return read_frame(expected, values[number], Found())
+
+    found.problems += blame(answer.mismatches, list(values))
+    check_order(sorted(answer.fits, key=lambda pair: pair.first), list(values), load, found)
+    if values and not expected.static and {"depths", "flows"} <= set(item.kinds):
+        found.notes.append("nothing stands still: depth and flow have no referee but each other")
+    put_in_order(found)
+
+
+def put_in_order(found: Found) -> None:
+    """Problems by check and frame, each once."""
+    order = list(CHECKS)
+    once: dict[tuple[str, str, int | None, str], Problem] = {}
+    for problem in found.problems:
+        once.setdefault((problem.check, problem.file, problem.frame, problem.message), problem)
+    found.problems = sorted(
+        once.values(), key=lambda p: (order.index(p.check), -1 if p.frame is None else p.frame, p.file)
+    )
