@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -67,12 +68,9 @@ def cut_outs() -> ClosedForm:
     return scene
 
 
-def copied(scene: ClosedForm, source: Body, instancer: str, matrices: list[np.ndarray]) -> None:
-    """A copy of `source` that `instancer` makes."""
-    scene.bodies.append(
-        Body(source.name, source.vertices, source.triangles, matrices, source.corner_normals, None, source.holes,
-             instancer)
-    )  # fmt: skip
+def copied(scene: ClosedForm, source: Body, instancer: str | None, matrices: list[np.ndarray]) -> None:
+    """`source` with other poses: a copy that `instancer` makes, or itself if there is none."""
+    scene.bodies.append(dataclasses.replace(source, matrices=matrices, instancer=instancer))
 
 
 def collection_copies(scene: ClosedForm) -> None:
@@ -96,6 +94,7 @@ def collection_copies(scene: ClosedForm) -> None:
         "Tree.Moving": [
             pose((1.3 + 0.05 * t, -2.2, 0.3), rotation([0, 0.2, 1], 0.06 * t), 1.2 + 0.02 * t) for t in TIMES
         ],
+        "Tree.Mirrored": still(pose((2.2, -1.2, 0.3), np.diag([-1.0, 1.0, 1.0]) @ rotation([0, 0, 1], 0.3))),
         "Grove": [pose((-0.4 + 0.03 * t, -2.6, 0.3), rotation([0, 0, 1], 0.04 * t)) for t in TIMES],
     }
     scene.description["instancers"] = [
@@ -170,6 +169,48 @@ def instances_by_vector_pass() -> ClosedForm:
     for corner in corners:
         places = [transform(m, corner) for m in matrices]
         copied(scene, seed, "Emitter", [pose(place, np.eye(3), 0.5) for place in places])
+    vertices, faces = sphere(24, 12)
+    stretch, values = vertices * [0.5, 0.0, 0.0], [0.2 + 0.1 * t for t in TIMES]
+    soft = scene.add(
+        "Soft", "soft", vertices, faces, still(pose((0.0, 0.0, 0.0), np.eye(3), 0.3)), smooth=True, shown=False,
+        collection="Softs", shape_key=(vertices + stretch).tolist(), shape_key_values=values,
+    )  # fmt: skip
+    soft.offsets = [value * stretch for value in values]
+    poses = {
+        "Softs.Still": still(pose((0.9, -3.2, 0.9), np.eye(3))),
+        "Softs.Moving": [pose((1.5, -3.0, 2.2 + 0.03 * t), rotation([0, 1, 0], 0.05 * t)) for t in TIMES],
+    }
+    scene.description["instancers"] = [
+        {"name": name, "of": "Softs", "matrices": [m.tolist() for m in matrices]} for name, matrices in poses.items()
+    ]
+    for name, matrices in poses.items():
+        copied(scene, soft, name, [m @ soft.matrices[0] for m in matrices])
+    return scene
+
+
+def out_of_shape() -> ClosedForm:
+    """Objects that are stretched, mirrored, and sheared by their parent, all of which move."""
+    scene = closed_form(**LANDSCAPE)
+    ball = sphere(64, 32)
+    scene.add(
+        "Egg", "ball", *ball,
+        [pose((-1.2, -2.5 + 0.04 * t, 1.6), rotation([1, 0.3, 0], 0.06 * t) @ np.diag([0.6, 0.35, 0.8])) for t in TIMES],
+        smooth=True,
+    )  # fmt: skip
+    scene.add(
+        "Mirrored", "ball", *ball,
+        [pose((0.2 + 0.05 * t, -2.6, 1.9), rotation([0, 0, 1], 0.1 * t) @ np.diag([-0.3, 0.5, 0.4])) for t in TIMES],
+        smooth=True,
+    )  # fmt: skip
+    parents = [
+        pose((1.4, -2.4, 1.2 + 0.03 * t), rotation([0, 0.2, 1], 0.05 * t) @ np.diag([1.6, 1.0, 0.5])) for t in TIMES
+    ]
+    scene.add("Parent", "thing", *box(0.3, 0.3, 0.3), parents)
+    child = [pose((0.0, -0.2, 0.9), rotation([0, 1, 0.5], 0.7 + 0.04 * t), 0.4) for t in TIMES]
+    for name, shape, smooth in (("Sheared", ball, True), ("Slab", box(0.8, 0.5, 1.1), False)):
+        local = child if smooth else [m @ pose((-1.8, 0.0, -0.3), np.eye(3), 0.5) for m in child]
+        part = scene.add(name, "thing", *shape, local, smooth=smooth, shown=False, parent="Parent")
+        copied(scene, part, None, [a @ b for a, b in zip(parents, local, strict=True)])
     return scene
 
 
@@ -220,6 +261,7 @@ FAMILY: dict[str, Callable[[], ClosedForm]] = {
     "cut-outs": cut_outs,
     "instances": instances,
     "instances that move by themselves": instances_by_vector_pass,
+    "objects out of shape": out_of_shape,
     "deforming meshes": deforming_meshes,
     "deforming meshes, depth of field and motion blur": lambda: variant(scene("deforming meshes"), DOF, BLUR),
     "lens shift": lambda: closed_form(**LANDSCAPE, shift_x=0.13, shift_y=-0.07),
