@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +129,13 @@ class ClosedForm:
     def build(self, command: list[str], blend: Path) -> None:
         """Have a Blender store it; `command` runs a script with arguments."""
         build_all(command, {blend: self})
+
+
+def script_command(executable: str | None, script: Path) -> list[str]:
+    """The command, to which arguments are appended, that runs a script inside a Blender: `RenderConfig.executable`."""
+    if executable is None or Path(executable).name.startswith("python"):
+        return [executable or sys.executable, str(script)]
+    return [executable, "--background", "--factory-startup", "--python", str(script), "--"]
 
 
 def build_all(command: list[str], scenes: Mapping[Path, ClosedForm]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from tests.reference.raycast import Body, Globe, Panorama
-from tests.render.closed_form import BUILDER, FRAME_START, NUM_FRAMES, ClosedForm, build_all
+from tests.render.closed_form import BUILDER, FRAME_START, NUM_FRAMES, ClosedForm, build_all, script_command
 from visionsim.cameras import camera_from_document
 from visionsim.dataset.kinds import KINDS
 from visionsim.io.exr import read_exr
@@ -85,13 +84,6 @@ class Errors:
         """Names of the columns whose limit is passed."""
         values = {name: getattr(self, name) for name in COLUMNS}
         return [name for name, value in values.items() if value is not None and not value <= COLUMNS[name].limit]
-
-
-def script_command(executable: str | None, script: Path) -> list[str]:
-    """The command, to which arguments are appended, that runs a script inside a Blender: `RenderConfig.executable`."""
-    if executable is None or Path(executable).name.startswith("python"):
-        return [executable or sys.executable, str(script)]
-    return [executable, "--background", "--factory-startup", "--python", str(script), "--"]
 
 
 @dataclass

@@ -194,7 +194,7 @@ def out_of_shape() -> ClosedForm:
     ball = sphere(64, 32)
     scene.add(
         "Egg", "ball", *ball,
-        [pose((-1.2, -2.5 + 0.04 * t, 1.6), rotation([1, 0.3, 0], 0.06 * t) @ np.diag([0.6, 0.35, 0.8])) for t in TIMES],
+        [pose((-1.2, -2.5 + 0.04 * t, 1.6), rotation([1, 0.3, 0], 0.06 * t) @ np.diag([0.6, 0.4, 0.8])) for t in TIMES],
         smooth=True,
     )  # fmt: skip
     scene.add(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tests.render.closed_form import NUM_FRAMES
-from tests.render.conftest import EXECUTABLE
 from tests.render.errors import COLUMNS, Rendered, measure, render_all
 from tests.render.scenes import FAMILY, scene
 
@@ -23,8 +22,8 @@ FLOW_REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> dict[str, Rendered | str]:
-    return render_all({name: scene(name) for name in FAMILY}, tmp_path_factory.mktemp("family") / "all", EXECUTABLE)
+def rendered(tmp_path_factory, executable) -> dict[str, Rendered | str]:
+    return render_all({name: scene(name) for name in FAMILY}, tmp_path_factory.mktemp("family") / "all", executable)
 
 
 @pytest.mark.parametrize("name", FAMILY)
