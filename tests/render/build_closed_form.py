@@ -236,6 +236,15 @@ def add_camera(scene, spec, first):
             owner(data, name).keyframe_insert(name, frame=first + offset)
 
 
+def add_cut(scene, spec, first):
+    """Another camera with the same lens takes over at a frame, by markers."""
+    camera = bpy.data.objects.new("Other", scene.camera.data)
+    scene.collection.objects.link(camera)
+    animate(camera, spec["matrices"], first)
+    for name, frame, bound in (("First", first, scene.camera), ("Cut", spec["frame"], camera)):
+        scene.timeline_markers.new(name, frame=frame).camera = bound
+
+
 def build(spec, blend):
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
@@ -258,6 +267,8 @@ def build(spec, blend):
                 add(bpy.data.objects[mesh["name"]], mesh[name], first)
     if spec["camera"] is not None:
         add_camera(scene, spec["camera"], first)
+    if "cut" in spec:
+        add_cut(scene, spec["cut"], first)
     for name, value in spec.get("dof", {}).items():
         setattr(scene.camera.data.dof, name, value)
     light = bpy.data.lights.new("Sun", "SUN")

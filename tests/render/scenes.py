@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from tests.reference.raycast import Body, transform
-from tests.render.closed_form import TIMES, ClosedForm, closed_form, plane, pose, rotation, sphere, triangles
+from tests.render.closed_form import (
+    NUM_FRAMES,
+    TIMES,
+    ClosedForm,
+    closed_form,
+    plane,
+    pose,
+    rotation,
+    sphere,
+    triangles,
+)
 
 LANDSCAPE, PORTRAIT, SQUARE = ({"width": w, "height": h} for w, h in ((128, 96), (88, 128), (96, 96)))
 
@@ -254,6 +264,18 @@ def deforming_meshes(**camera: Any) -> ClosedForm:
     return scene
 
 
+def camera_cut(base: ClosedForm) -> ClosedForm:
+    """A marker has another camera see the last frame: flow across the cut is from the one to the other."""
+    other = [m @ pose((0.5, 0.2, 0.3), rotation([0.2, 1, 0], 0.03)) for m in base.camera.c2w]
+    other = [pose(m[:3, 3], m[:3, :3]) for m in other]  # Rounded, as Blender stores it.
+    last = TIMES.index(NUM_FRAMES - 1)
+    base.description["cut"] = {
+        "frame": base.description["frame_start"] + TIMES[last], "matrices": [m.tolist() for m in other]
+    }  # fmt: skip
+    base.camera.c2w = [*base.camera.c2w[:last], *other[last:]]
+    return base
+
+
 FAMILY: dict[str, Callable[[], ClosedForm]] = {
     "plain": lambda: closed_form(**LANDSCAPE),
     "depth of field": lambda: variant(scene("plain"), dof=DOF),
@@ -275,6 +297,7 @@ FAMILY: dict[str, Callable[[], ClosedForm]] = {
     "animated shift": lambda: closed_form(**LANDSCAPE, shift_y=0.05, drift=0.02),
     "animated lens, deforming meshes": lambda: deforming_meshes(zoom=0.05),
     "animated shift, deforming meshes": lambda: deforming_meshes(drift=0.02),
+    "camera cut": lambda: camera_cut(closed_form(**LANDSCAPE)),
     "orthographic, shifted": lambda: closed_form(**LANDSCAPE, kind="ORTHO", shift_x=0.13, shift_y=-0.07),
     "orthographic, portrait, animated scale": lambda: closed_form(
         **PORTRAIT, kind="ORTHO", zoom=0.05, pixel_aspect=(1.0, 1.25)
