@@ -128,8 +128,7 @@ def closed_form(
     times = range(-1, NUM_FRAMES + 1)
     panorama = kind not in ("PERSP", "ORTHO")
     plane_vertices, plane_faces = plane(12.0)
-    # Fewer faces where every ray is tried against more of them.
-    ball_vertices, ball_faces = sphere(64, 32) if kind == "PERSP" else sphere(32, 16)
+    ball_vertices, ball_faces = sphere(32, 16)
     specs = [
         ("Floor", "floor", plane_vertices, plane_faces, False, [pose((0, 0, 0), np.eye(3)) for _ in times]),
         ("Wall", "wall", plane_vertices, plane_faces, False,
