@@ -5,13 +5,14 @@ VENV ?= .venv
 # Asked for only where a recipe needs it, so that a missing Python is reported in one sentence.
 FOUND = $$(sh scripts/find-python $(PYTHON))
 
-.PHONY: help demo test check bench venv clean
+.PHONY: help demo test check bench proof venv clean
 
 help:
 	@echo "make demo    install into $(VENV) and render a small dataset of every kind from scenes/"
 	@echo "make test    install into $(VENV) and run all tests, with real renders"
 	@echo "make check   formatting, lint, types, tests"
 	@echo "make bench   measure speed and memory (some minutes)"
+	@echo "make proof   print how exact the ground truth is, in every supported Blender (some minutes, 1.5 GB)"
 	@echo "make clean   remove $(VENV) and what demo made"
 	@echo "PYTHON=...   choose the Python: 3.13 (Blender 5.2) or 3.11 (Blender 5.0)"
 
@@ -30,5 +31,8 @@ check: venv
 bench: venv
 	@$(VENV)/bin/python scripts/bench.py
 
+proof: venv
+	@sh scripts/prove "$(VENV)" error_table.py
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(VENV)-bpy-* demo

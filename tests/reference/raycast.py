@@ -1,10 +1,11 @@
-"""Ground truth by brute force: every pixel's ray against every triangle, in double precision.
+"""Ground truth by brute force: every pixel's ray against every triangle that may be on it, in double precision.
 
-Slow and obvious on purpose; shares no code with visionsim and never asks Blender.
+Obvious on purpose; shares no code with visionsim and never asks Blender.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +21,18 @@ class Body:
     matrices: list[np.ndarray]  # (4, 4) world from object, one per time
     corner_normals: np.ndarray | None = None  # (V, 3), object space, for smooth bodies
     offsets: list[np.ndarray] | None = None  # (V, 3), added to the vertices, one per time, for bodies that deform
+    holes: Callable[[np.ndarray], np.ndarray] | None = (
+        None  # (N, 3) points in object space -> (N,) where rays go through
+    )
+    instancer: str | None = None  # What makes this copy of the object `name`; None for an object itself
+
+    def local(self, time: int) -> np.ndarray:
+        """(V, 3) vertices in object space."""
+        return self.vertices if self.offsets is None else self.vertices + self.offsets[time]
 
     def world(self, time: int) -> np.ndarray:
         """(V, 3) vertices in the world."""
-        vertices = self.vertices if self.offsets is None else self.vertices + self.offsets[time]
-        return transform(self.matrices[time], vertices)
+        return transform(self.matrices[time], self.local(time))
 
 
 @dataclass
@@ -186,7 +194,7 @@ def cast(bodies: list[Body], camera: AnyCamera, time: int) -> dict[str, np.ndarr
     height, width = camera.height, camera.width
     rays = directions.reshape(-1, 3)
     origins = np.broadcast_to(origins, directions.shape).reshape(-1, 3)
-    best = np.full(len(rays), np.inf)
+    depth = np.full(len(rays), np.inf)
     result = {
         "body": np.zeros(len(rays), int),
         "normal": np.zeros((len(rays), 3)),
@@ -195,70 +203,110 @@ def cast(bodies: list[Body], camera: AnyCamera, time: int) -> dict[str, np.ndarr
     }
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1).reshape(-1, 2)
     for index, body in enumerate(bodies, start=1):
-        neighbours = {"forward": body.world(time + 1), "backward": body.world(time - 1)}
-        corners = body.world(time)[body.triangles]
-        for k in range(len(corners)):
-            a, b, c = corners[k]
-            near = candidates(camera, time, corners[k], rays)
-            if not len(near):
-                continue
-            hit, t, u, v = intersect(origins[near], rays[near], a, b, c)
-            closer = hit & (t < best[near])
-            nearer, t, u, v = near[closer], t[closer], u[closer], v[closer]
-            if not len(nearer):
-                continue
-            best[nearer] = t
-            result["body"][nearer] = index
+        corners = body.world(time)[body.triangles]  # (T, 3 corners, 3)
+        for triangle, pixel in candidates(camera, time, corners, rays):
+            hit, t, u, v = intersect(origins[pixel], rays[pixel], *np.moveaxis(corners[triangle], 1, 0))
             weights = np.stack([1 - u - v, u, v], axis=-1)
+            if body.holes is not None:
+                hit[hit] = ~body.holes(between(weights[hit], body.local(time), body.triangles[triangle[hit]]))
+            # Of several triangles on a pixel's ray the nearest is written last.
+            order = np.flatnonzero(hit & (t < depth[pixel]))
+            order = order[np.argsort(-t[order], kind="stable")]
+            triangle, pixel, weights = triangle[order], pixel[order], weights[order]
+            depth[pixel] = t[order]
+            result["body"][pixel] = index
             if body.corner_normals is None:
-                normal = np.broadcast_to(np.cross(b - a, c - a), (len(nearer), 3))
+                a, b, c = np.moveaxis(corners[triangle], 1, 0)
+                normal = np.cross(b - a, c - a)
             else:
                 inverse_transpose = np.linalg.inv(body.matrices[time][:3, :3]).T
-                normal = weights @ (body.corner_normals[body.triangles[k]] @ inverse_transpose.T)
+                normal = between(weights, body.corner_normals @ inverse_transpose.T, body.triangles[triangle])
             normal = normal / np.linalg.norm(normal, axis=-1, keepdims=True)
-            facing = np.where((normal * rays[nearer]).sum(-1) > 0, -1.0, 1.0)
-            result["normal"][nearer] = (normal * facing[:, None]) @ camera.c2w[time][:3, :3]
+            facing = np.where((normal * rays[pixel]).sum(-1) > 0, -1.0, 1.0)
+            result["normal"][pixel] = (normal * facing[:, None]) @ camera.c2w[time][:3, :3]
             for name, other in (("forward", time + 1), ("backward", time - 1)):
-                moved = weights @ neighbours[name][body.triangles[k]]
-                result[name][nearer] = camera.project(moved, other) - pixels[nearer]
-    result["depth"] = best
+                moved = between(weights, body.world(other), body.triangles[triangle])
+                result[name][pixel] = camera.project(moved, other) - pixels[pixel]
+    result["depth"] = depth
     return {name: value.reshape(height, width, *value.shape[1:]) for name, value in result.items()}
 
 
-def candidates(camera: AnyCamera, time: int, corners: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """Indices of the pixels that a triangle can cover: those in the box around its projected corners.
+def between(weights: np.ndarray, values: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """(N, 3): values (V, 3) of the corners (N, 3) of triangles, weighted (N, 3)."""
+    return (weights[:, :, None] * values[corners]).sum(axis=1)
 
-    Of a panorama, those whose rays are in the cone around its corners; cones of half the world or more are everything.
+
+AT_ONCE = 500_000
+"""How many pairs of a triangle and a pixel are tried at once: memory, not meaning."""
+
+
+def candidates(
+    camera: AnyCamera, time: int, corners: np.ndarray, rays: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Indices of triangles (N,) and pixels (N,) that may meet, in parts; every pair that does meet is among them.
+
+    A triangle of `corners` (T, 3, 3) can cover the pixels in the box around its projected corners; of a panorama,
+    those whose rays are in the cone around them. What reaches behind the camera, or around it, can cover everything.
     """
-    everything = np.arange(camera.width * camera.height)
+    count = camera.width * camera.height
+    towards = corners - camera.c2w[time][:3, 3]
     if isinstance(camera, Panorama):
-        towards = corners - camera.c2w[time][:3, 3]
         towards = towards / np.linalg.norm(towards, axis=-1, keepdims=True)
-        axis = towards.sum(0) / np.linalg.norm(towards.sum(0))
-        widest = (towards @ axis).min()
-        return np.nonzero(rays @ axis >= widest - 1e-9)[0] if widest > 0.1 else everything
-    in_camera = (corners - camera.c2w[time][:3, 3]) @ camera.c2w[time][:3, :3]
-    if isinstance(camera, Camera) and (in_camera[:, 2] > -1e-6).any():
-        return everything  # It reaches behind the camera, where projection says nothing.
-    corner_pixels = camera.project(corners, time)
+        axes, widest = cone(towards)
+        (axis,), (whole,) = cone(towards.reshape(1, -1, 3))
+        # NaN is no ray, and in no cone.
+        near = np.flatnonzero(inside(rays, axis[None], np.array([whole]))[0])
+        for part in np.array_split(np.arange(len(corners)), 1 + len(corners) * len(near) // (4 * AT_ONCE)):
+            which, place = np.nonzero(inside(rays[near], axes[part], widest[part]))
+            yield part[which], near[place]
+        return
+    behind = np.zeros(len(corners), bool)
+    if isinstance(camera, Camera):
+        behind = ((towards @ camera.c2w[time][:3, :3])[..., 2] > -1e-6).any(axis=1)
+    for triangle in np.flatnonzero(behind):
+        yield np.full(count, triangle), np.arange(count)
+    front = np.flatnonzero(~behind)
+    if not len(front):
+        return
+    places = camera.project(corners[front], time)
     # Pixels whose centre is in the box, with room for rounding: most small triangles have none.
-    left, top = np.ceil(corner_pixels.min(0) - 0.51).astype(int)
-    right, bottom = np.floor(corner_pixels.max(0) - 0.49).astype(int) + 1
-    columns = np.arange(max(left, 0), min(right, camera.width))
-    rows = np.arange(max(top, 0), min(bottom, camera.height))
-    return (rows[:, None] * camera.width + columns[None, :]).reshape(-1)
+    first = np.clip(np.ceil(places.min(1) - 0.51), 0, [camera.width, camera.height]).astype(int)
+    stop = np.clip(np.floor(places.max(1) - 0.49) + 1, 0, [camera.width, camera.height]).astype(int)
+    size = np.maximum(stop - first, 0)
+    area = size.prod(axis=1)
+    for part in np.array_split(np.arange(len(front)), 1 + int(area.sum()) // AT_ONCE):
+        which = np.repeat(part, area[part])
+        # Counts 0, 1, 2, ... within each box, row by row.
+        within = np.arange(len(which)) - np.repeat(np.cumsum(area[part]) - area[part], area[part])
+        x = first[which, 0] + within % size[which, 0]
+        y = first[which, 1] + within // size[which, 0]
+        yield front[which], y * camera.width + x
 
 
-def intersect(origins, rays, a, b, c):
-    """Möller and Trumbore: hit (N,), distance in units of the rays, barycentric u and v of b and c."""
+def cone(towards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Axes (N, 3), of length 1, of the cones around directions (N, C, 3), and the cosines (N,) of their angles."""
+    axes = towards.sum(1) / np.linalg.norm(towards.sum(1), axis=-1, keepdims=True)
+    return axes, np.einsum("nci,ni->nc", towards, axes).min(1)
+
+
+def inside(rays: np.ndarray, axes: np.ndarray, widest: np.ndarray) -> np.ndarray:
+    """(N, P) bool: which rays (P, 3) are in which cones, with room for rounding; wide cones are taken as everything."""
+    result: np.ndarray = axes @ rays.T >= np.where(widest > 0.1, widest - 1e-9, -1.1)[:, None]
+    return result
+
+
+def intersect(
+    origins: np.ndarray, rays: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Möller and Trumbore: hit (N,), distance in units of the rays, barycentric u and v of b and c; all (N, 3)."""
     edge1, edge2 = b - a, c - a
     p = np.cross(rays, edge2)
-    determinant = p @ edge1
+    determinant = (p * edge1).sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         s = origins - a
         u = (p * s).sum(-1) / determinant
         q = np.cross(s, edge1)
         v = (rays * q).sum(-1) / determinant
-        t = (q @ edge2) / determinant
+        t = (q * edge2).sum(-1) / determinant
         hit = (np.abs(determinant) > 1e-14) & (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 1e-9)
     return hit, t, u, v

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.reference.raycast import AnyCamera, Body, Camera, Fisheye, Globe, Parallel
+from tests.reference.raycast import AnyCamera, Body, Camera, Fisheye, Globe, Parallel, cast
 
 BUILDER = Path(__file__).parent / "build_closed_form.py"
 FRAME_START, NUM_FRAMES = 5, 3
@@ -73,6 +74,10 @@ def triangles(faces: list[list[int]]) -> np.ndarray:
     return np.array([[face[0], face[i], face[i + 1]] for face in faces for i in range(1, len(face) - 1)])
 
 
+TIMES = range(-1, NUM_FRAMES + 1)
+"""The frames, counted from FRAME_START, and one before and after them: flow looks there too."""
+
+
 @dataclass
 class ClosedForm:
     """A scene's truth, and the description its .blend is made from. Index 1 of every list is FRAME_START."""
@@ -80,20 +85,69 @@ class ClosedForm:
     bodies: list[Body]
     camera: AnyCamera
     description: dict[str, Any]
-    smooth: list[bool] = field(default_factory=list)
+    _truth: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)
 
     @property
     def deforming(self) -> bool:
         return any(body.offsets is not None for body in self.bodies)
 
+    def truth(self, index: int) -> dict[str, np.ndarray]:
+        """Of frame FRAME_START + `index`; see `cast`."""
+        if index not in self._truth:
+            self._truth[index] = cast(self.bodies, self.camera, index + 1)
+        return self._truth[index]
+
+    def add(
+        self,
+        name: str,
+        kind: str,
+        vertices: np.ndarray,
+        faces: list[list[int]],
+        matrices: list[np.ndarray],
+        smooth: bool = False,
+        shown: bool = True,
+        **more: Any,
+    ) -> Body:
+        """Put a mesh into the scene, for whose `more` see `build_closed_form`; smooth ones are part of the unit sphere.
+
+        Of what is not `shown` itself, only copies are seen.
+        """
+        index = len(self.description["meshes"])
+        vertices = vertices.astype(np.float32).astype(np.float64)  # As Blender stores them.
+        color = [0.2 + 0.15 * (index % 5), 0.5, 0.8 - 0.1 * (index % 5)]
+        self.description["meshes"].append(
+            {
+                "name": name, "class": kind, "vertices": vertices.tolist(), "faces": faces, "smooth": smooth,
+                "color": color, "matrices": [m.tolist() for m in matrices], **more,
+            }
+        )  # fmt: skip
+        body = Body(name, vertices, triangles(faces), matrices, vertices if smooth else None)
+        if shown:
+            self.bodies.append(body)
+        return body
+
     def build(self, command: list[str], blend: Path) -> None:
         """Have a Blender store it; `command` runs a script with arguments."""
+        build_all(command, {blend: self})
+
+
+def script_command(executable: str | None, script: Path) -> list[str]:
+    """The command, to which arguments are appended, that runs a script inside a Blender: `RenderConfig.executable`."""
+    if executable is None or Path(executable).name.startswith("python"):
+        return [executable or sys.executable, str(script)]
+    return [executable, "--background", "--factory-startup", "--python", str(script), "--"]
+
+
+def build_all(command: list[str], scenes: Mapping[Path, ClosedForm]) -> None:
+    """Have one Blender store all scenes; `command` runs a script with arguments."""
+    arguments = []
+    for blend, scene in scenes.items():
         description = blend.with_suffix(".json")
-        description.write_text(json.dumps(self.description))
-        finished = subprocess.run(
-            [*command, str(description), str(blend)], capture_output=True, text=True, timeout=120, check=False
-        )
-        assert blend.exists(), finished.stdout + finished.stderr
+        description.write_text(json.dumps(scene.description))
+        arguments += [str(description), str(blend)]
+    finished = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300, check=False)
+    missing = [blend.name for blend in scenes if not blend.exists()]
+    assert not missing, f"Blender did not make {missing}:\n{finished.stdout}{finished.stderr}"
 
 
 def closed_form(
@@ -125,7 +179,7 @@ def closed_form(
     `kind` is Blender's type of camera or of panorama; panoramas stand among the bodies, with more of them behind.
     Angles in degrees; `sides` are those of an equirectangular picture: west, east, south, north.
     """
-    times = range(-1, NUM_FRAMES + 1)
+    times = TIMES
     panorama = kind not in ("PERSP", "ORTHO")
     plane_vertices, plane_faces = plane(12.0)
     ball_vertices, ball_faces = sphere(32, 16)
@@ -146,14 +200,6 @@ def closed_form(
             ("Ball.Behind", "ball", ball_vertices, ball_faces, True,
              [pose((0.1 * t, -4.5, 2.5), np.eye(3), 0.7) for t in times]),
         ]  # fmt: skip
-    bodies = [
-        Body(name, vertices, triangles(faces), matrices, vertices if smooth else None)
-        for name, _, vertices, faces, smooth, matrices in specs
-    ]
-    values = [0.3 + 0.1 * t for t in times]
-    stretch = ball_vertices * [0.0, 0.0, 0.5]
-    if deforming:
-        bodies[3].offsets = [value * stretch for value in values]
     start = -2.5 if panorama else -6.5
     positions = [np.array([0.3 + 0.05 * t, start + 0.03 * t, 2.5 + 0.02 * t]) for t in times]
     turns = [look_at(p, (0.1 * t, 0.5, 1.0), roll + 0.01 * t) for t, p in zip(times, positions, strict=True)]
@@ -208,13 +254,7 @@ def closed_form(
         "frame_start": FRAME_START,
         "frame_end": FRAME_START + NUM_FRAMES - 1,
         "render": {"pixel_aspect_x": pixel_aspect[0], "pixel_aspect_y": pixel_aspect[1]},
-        "meshes": [
-            {
-                "name": name, "class": kind, "vertices": vertices.tolist(), "faces": faces, "smooth": smooth,
-                "color": [0.2 + 0.15 * i, 0.5, 0.8 - 0.1 * i], "matrices": [m.tolist() for m in matrices],
-            }
-            for i, (name, kind, vertices, faces, smooth, matrices) in enumerate(specs)
-        ],
+        "meshes": [],
         "camera": {
             "data": {
                 "lens": lens, "sensor_fit": sensor_fit, "sensor_width": sensor_width, "sensor_height": sensor_height,
@@ -239,7 +279,12 @@ def closed_form(
     if drift:
         assert kind == "PERSP"
         description["camera"]["animated"] = {"shift_x": [shift_x + drift * t for t in times]}
+    scene = ClosedForm([], camera, description)
+    for name, label, vertices, faces, smooth, matrices in specs:
+        scene.add(name, label, vertices, faces, matrices, smooth)
     if deforming:
-        key = (ball_vertices + stretch).tolist()
-        description["meshes"][3].update(shape_key=key, shape_key_values=values)
-    return ClosedForm(bodies, camera, description, [smooth for *_, smooth, _ in specs])
+        values = [0.3 + 0.1 * t for t in times]
+        stretch = ball_vertices * [0.0, 0.0, 0.5]
+        scene.bodies[3].offsets = [value * stretch for value in values]
+        description["meshes"][3].update(shape_key=(ball_vertices + stretch).tolist(), shape_key_values=values)
+    return scene

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.render.closed_form import script_command
 from visionsim.simulation.config import RenderConfig
 
 EXECUTABLE = os.environ.get("VISIONSIM_TEST_EXECUTABLE")
@@ -24,27 +24,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def script_command() -> list[str]:
-    """The command, to which a script's arguments are appended, that runs tests' own scripts inside Blender."""
-    if EXECUTABLE is None and importlib.util.find_spec("bpy") is not None:
-        return [sys.executable]
-    blender = EXECUTABLE or shutil.which("blender")
+def executable() -> str | None:
+    """The Blender to test with, as in `RenderConfig`: None is this Python's bpy."""
+    if EXECUTABLE is not None or importlib.util.find_spec("bpy") is not None:
+        return EXECUTABLE
+    blender = shutil.which("blender")
     if blender is None:
         if os.environ.get("VISIONSIM_REQUIRE_BLENDER"):
             pytest.fail("there is no Blender, and VISIONSIM_REQUIRE_BLENDER forbids to skip the render tests")
         pytest.skip("needs Blender: this Python has no bpy and there is no `blender` on PATH")
-    return [blender, "--background", "--factory-startup", "--python"]
+    return blender
 
 
 @pytest.fixture(scope="session")
-def run_script(script_command: list[str]):
-    """(script) -> command to which the script's arguments are appended."""
-    external = script_command[0] != sys.executable
-
-    def command(script: Path) -> list[str]:
-        return [*script_command, str(script), *(["--"] if external else [])]
-
-    return command
+def run_script(executable: str | None):
+    """(script) -> command, to which its arguments are appended, that runs one of the tests' scripts inside Blender."""
+    return lambda script: script_command(executable, script)
 
 
 @pytest.fixture

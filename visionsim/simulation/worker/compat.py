@@ -34,11 +34,15 @@ def still_image(image_settings: Any, file_format: str) -> None:
 
 
 def fcurves(animation_data: Any) -> Iterator[Any]:
-    """All F-curves of an ID's action; actions have had layers and slots since 4.4, and nothing else since 5.0."""
+    """All F-curves of an ID's action that are the ID's own.
+
+    Since 4.4 an object and its data may share an action, each with a slot of its own; `action.fcurves`, which is there
+    until 4.5, knows the first slot only.
+    """
     action = animation_data.action
     if action is None:
         return
-    if hasattr(action, "fcurves"):
+    if not hasattr(animation_data, "action_slot"):
         yield from action.fcurves
         return
     for layer in action.layers:
