@@ -34,11 +34,14 @@ def still_image(image_settings: Any, file_format: str) -> None:
 
 
 def fcurves(animation_data: Any) -> Iterator[Any]:
-    """All F-curves of an ID's action; actions have had layers and slots since 4.4, and nothing else since 5.0."""
+    """All F-curves of an ID's action. Actions have had layers and slots since 4.4, and nothing else since 5.0.
+
+    In between their `fcurves` are those of one slot, be it another ID's: a camera and its data share an action.
+    """
     action = animation_data.action
     if action is None:
         return
-    if hasattr(action, "fcurves"):
+    if not hasattr(action, "layers"):
         yield from action.fcurves
         return
     for layer in action.layers:
