@@ -88,12 +88,17 @@ class ClosedForm:
 
     def build(self, command: list[str], blend: Path) -> None:
         """Have a Blender store it; `command` runs a script with arguments."""
-        description = blend.with_suffix(".json")
-        description.write_text(json.dumps(self.description))
-        finished = subprocess.run(
-            [*command, str(description), str(blend)], capture_output=True, text=True, timeout=120, check=False
-        )
-        assert blend.exists(), finished.stdout + finished.stderr
+        build_all(command, {blend: self.description})
+
+
+def build_all(command: list[str], descriptions: dict[Path, dict[str, Any]]) -> None:
+    """The same for many scenes, with one Blender: path of the .blend -> description."""
+    arguments = []
+    for blend, description in descriptions.items():
+        blend.with_suffix(".json").write_text(json.dumps(description))
+        arguments += [str(blend.with_suffix(".json")), str(blend)]
+    finished = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=200, check=False)
+    assert all(blend.exists() for blend in descriptions), finished.stdout + finished.stderr
 
 
 def closed_form(
@@ -110,22 +115,25 @@ def closed_form(
     camera_scale: float = 1.0,
     roll: float = 0.1,
     deforming: bool = False,
+    ball: tuple[int, int] = (64, 32),
+    smooth: bool = True,
 ) -> ClosedForm:
     """A plane and three spheres (one turns, one moves), seen by a camera that moves, turns and rolls.
 
-    With `deforming` the turning sphere also grows in height, by a shape key.
+    With `deforming` the turning sphere also grows in height, by a shape key. `ball` is how many segments and rings the
+    spheres have, `smooth` whether they are shaded as if they were round.
     """
     times = range(-1, NUM_FRAMES + 1)
     plane_vertices, plane_faces = plane(12.0)
-    ball_vertices, ball_faces = sphere(64, 32)
+    ball_vertices, ball_faces = sphere(*ball)
     specs = [
         ("Floor", "floor", plane_vertices, plane_faces, False, [pose((0, 0, 0), np.eye(3)) for _ in times]),
         ("Wall", "wall", plane_vertices, plane_faces, False,
          [pose((0, 5, 2), rotation([1, 0, 0], np.pi / 2 - 0.2)) for _ in times]),
-        ("Ball.Still", "ball", ball_vertices, ball_faces, True, [pose((-1.5, 0.5, 1), np.eye(3)) for _ in times]),
-        ("Ball.Turning", "ball", ball_vertices, ball_faces, True,
+        ("Ball.Still", "ball", ball_vertices, ball_faces, smooth, [pose((-1.5, 0.5, 1), np.eye(3)) for _ in times]),
+        ("Ball.Turning", "ball", ball_vertices, ball_faces, smooth,
          [pose((0.6, 1.5, 1.2), rotation([0.3, 0.2, 1], 0.05 * t), 1.2) for t in times]),
-        ("Ball.Moving", "ball", ball_vertices, ball_faces, True,
+        ("Ball.Moving", "ball", ball_vertices, ball_faces, smooth,
          [pose((1.2 + 0.06 * t, -0.8, 0.6 + 0.04 * t), np.eye(3), 0.6) for t in times]),
     ]  # fmt: skip
     bodies = [
