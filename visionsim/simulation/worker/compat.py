@@ -33,9 +33,12 @@ def still_image(image_settings: Any, file_format: str) -> None:
     image_settings.file_format = file_format
 
 
-def fcurves(animation_data: Any) -> Iterator[Any]:
-    """All F-curves of an ID's action; actions have had layers and slots since 4.4, and nothing else since 5.0."""
-    action = animation_data.action
+def fcurves(user: Any) -> Iterator[Any]:
+    """All F-curves of an action as its user sees it, which is an ID's animation data or an NLA strip.
+
+    Actions have had layers and slots since 4.4, and nothing else since 5.0.
+    """
+    action = user.action
     if action is None:
         return
     if hasattr(action, "fcurves"):
@@ -44,14 +47,23 @@ def fcurves(animation_data: Any) -> Iterator[Any]:
     for layer in action.layers:
         for strip in layer.strips:
             for bag in strip.channelbags:
-                if bag.slot == animation_data.action_slot:
+                if bag.slot == user.action_slot:
                     yield from bag.fcurves
 
 
+def strip_fcurves(strips: Any) -> Iterator[Any]:
+    """All F-curves of NLA strips, and of those within meta strips."""
+    for strip in strips:
+        yield from fcurves(strip)
+        yield from strip_fcurves(getattr(strip, "strips", ()))
+
+
 def curves_and_drivers(block: Any) -> list[Any]:
-    """What drives an ID's properties by F-curve or driver; each has a `data_path` and can be muted."""
+    """What drives an ID's properties by F-curve, NLA strip or driver; each has a `data_path` and can be muted."""
     data = getattr(block, "animation_data", None)
-    return [] if data is None else [*fcurves(data), *data.drivers]
+    if data is None:
+        return []
+    return [*fcurves(data), *(curve for track in data.nla_tracks for curve in strip_fcurves(track.strips)), *data.drivers]
 
 
 def compositor_tree(scene: Any) -> Any | None:
@@ -59,6 +71,14 @@ def compositor_tree(scene: Any) -> Any | None:
     if hasattr(scene, "compositing_node_group"):
         return scene.compositing_node_group
     return scene.node_tree if scene.use_nodes else None
+
+
+def sequencer_strips(scene: Any) -> Any:
+    """The strips of the scene's video sequencer; they were called sequences before 5.0."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return ()
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
 def can_denoise() -> bool:

@@ -61,9 +61,11 @@ class Service:
         scene.check_camera(current)
         engine = current.render.engine
         camera = current.camera.name
+        self.hook.scene = current
+        replaced = audit.replaced_settings(current, settings)
         device = scene.configure(current, settings)
         stretch, ids = settings["keyframe_multiplier"], "segmentations" in truths
-        warnings = audit.audit(current, engine=engine, stretch=stretch, ids=ids)
+        warnings = [*replaced, *audit.audit(current, engine=engine, stretch=stretch, ids=ids)]
         self.truths = truths
         self.numbers = scene.number_objects()
         flow = self._choose_flow(current)
