@@ -171,27 +171,29 @@ def closed_form(
     fov: float = 180.0,
     fisheye_lens: float = 10.0,
     sides: tuple[float, float, float, float] = (-180.0, 180.0, -90.0, 90.0),
+    ball: tuple[int, int] = (32, 16),
+    smooth: bool = True,
 ) -> ClosedForm:
     """A plane and three spheres (one turns, one moves), seen by a camera that moves, turns and rolls.
 
     With `deforming` the turning sphere also grows in height, by a shape key. With `zoom` the lens, the orthographic
     scale or the fisheye's field of view grows by that part of itself each frame; `drift` is what shift_x grows by.
     `kind` is Blender's type of camera or of panorama; panoramas stand among the bodies, with more of them behind.
-    Angles in degrees; `sides` are those of an equirectangular picture: west, east, south, north.
+    Angles in degrees; `sides` are those of an equirectangular picture: west, east, south, north. `ball` is how many
+    segments and rings the spheres have, `smooth` whether they are shaded as if they were round.
     """
     times = TIMES
     panorama = kind not in ("PERSP", "ORTHO")
     plane_vertices, plane_faces = plane(12.0)
-    # Fewer faces where every ray is tried against more of them.
-    ball_vertices, ball_faces = sphere(64, 32) if kind == "PERSP" else sphere(32, 16)
+    ball_vertices, ball_faces = sphere(*ball)
     specs = [
         ("Floor", "floor", plane_vertices, plane_faces, False, [pose((0, 0, 0), np.eye(3)) for _ in times]),
         ("Wall", "wall", plane_vertices, plane_faces, False,
          [pose((0, 5, 2), rotation([1, 0, 0], np.pi / 2 - 0.2)) for _ in times]),
-        ("Ball.Still", "ball", ball_vertices, ball_faces, True, [pose((-1.5, 0.5, 1), np.eye(3)) for _ in times]),
-        ("Ball.Turning", "ball", ball_vertices, ball_faces, True,
+        ("Ball.Still", "ball", ball_vertices, ball_faces, smooth, [pose((-1.5, 0.5, 1), np.eye(3)) for _ in times]),
+        ("Ball.Turning", "ball", ball_vertices, ball_faces, smooth,
          [pose((0.6, 1.5, 1.2), rotation([0.3, 0.2, 1], 0.05 * t), 1.2) for t in times]),
-        ("Ball.Moving", "ball", ball_vertices, ball_faces, True,
+        ("Ball.Moving", "ball", ball_vertices, ball_faces, smooth,
          [pose((1.2 + 0.06 * t, -0.8, 0.6 + 0.04 * t), np.eye(3), 0.6) for t in times]),
     ]  # fmt: skip
     if panorama:

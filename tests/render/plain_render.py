@@ -15,8 +15,15 @@ def main():
     arguments = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
     with open(arguments[0]) as stream:
         wanted = json.load(stream)
-    bpy.ops.wm.open_mainfile(filepath=wanted["blend"])
+    for scene in wanted if isinstance(wanted, list) else [wanted]:
+        render(scene)
+
+
+def render(wanted):
+    bpy.ops.wm.open_mainfile(filepath=wanted["blend"], use_scripts=wanted.get("autoexec", False))
     scene = bpy.context.scene
+    if wanted.get("still_settings"):
+        scene.animation_data_clear()
     scene.render.engine = "CYCLES"
     scene.render.resolution_x, scene.render.resolution_y = wanted["width"], wanted["height"]
     scene.render.resolution_percentage = 100
@@ -27,6 +34,8 @@ def main():
     scene.cycles.seed = wanted["seed"]
     scene.render.image_settings.file_format = wanted["file_format"]
     scene.render.image_settings.color_depth = str(wanted["bit_depth"])
+    for path, value in wanted.get("set", {}).items():
+        exec(f"{path} = value", {"scene": scene, "value": value})
     for frame in wanted["frames"]:
         scene.frame_set(frame)
         scene.render.filepath = wanted["output"] % frame

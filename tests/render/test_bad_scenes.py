@@ -109,7 +109,7 @@ def test_more_kinds_later_complete_the_sequence(scenes, tmp_path, small) -> None
     [
         ({"drift": 0.02}, "animated shift_x"),
         ({"kind": "ORTHO", "zoom": 0.05}, "orthographic|animated ortho_scale"),
-        ({"kind": "FISHEYE_EQUIDISTANT", "zoom": 0.05}, "animated fisheye_fov"),
+        ({"kind": "FISHEYE_EQUIDISTANT", "zoom": 0.05}, "fisheye cameras|animated fisheye_fov"),
     ],
 )
 def test_flow_that_blenders_vectors_get_wrong_is_refused(camera, reason, tmp_path, small, run_script) -> None:

@@ -33,29 +33,42 @@ def still_image(image_settings: Any, file_format: str) -> None:
     image_settings.file_format = file_format
 
 
-def fcurves(animation_data: Any) -> Iterator[Any]:
-    """All F-curves of an ID's action that are the ID's own.
+def fcurves(user: Any) -> Iterator[Any]:
+    """All F-curves of an action that are its user's own; the user is an ID's animation data or an NLA strip.
 
     Since 4.4 an object and its data may share an action, each with a slot of its own; `action.fcurves`, which is there
     until 4.5, knows the first slot only.
     """
-    action = animation_data.action
+    action = user.action
     if action is None:
         return
-    if not hasattr(animation_data, "action_slot"):
+    if not hasattr(user, "action_slot"):
         yield from action.fcurves
         return
     for layer in action.layers:
         for strip in layer.strips:
             for bag in strip.channelbags:
-                if bag.slot == animation_data.action_slot:
+                if bag.slot == user.action_slot:
                     yield from bag.fcurves
 
 
+def strip_fcurves(strips: Any) -> Iterator[Any]:
+    """All F-curves of NLA strips, and of those within meta strips."""
+    for strip in strips:
+        yield from fcurves(strip)
+        yield from strip_fcurves(getattr(strip, "strips", ()))
+
+
 def curves_and_drivers(block: Any) -> list[Any]:
-    """What drives an ID's properties by F-curve or driver; each has a `data_path` and can be muted."""
+    """What drives an ID's properties by F-curve, NLA strip or driver; each has a `data_path` and can be muted."""
     data = getattr(block, "animation_data", None)
-    return [] if data is None else [*fcurves(data), *data.drivers]
+    if data is None:
+        return []
+    return [
+        *fcurves(data),
+        *(curve for track in data.nla_tracks for curve in strip_fcurves(track.strips)),
+        *data.drivers,
+    ]
 
 
 def compositor_tree(scene: Any) -> Any | None:
@@ -91,6 +104,14 @@ def vector_pass_is_wrong(camera_type: str, animated: Collection[str]) -> str | N
     if animated and VERSION < (4, 5, 0):
         return f"is wrong for an animated lens {here}; use Blender 4.5 or later"
     return None
+
+
+def sequencer_strips(scene: Any) -> Any:
+    """The strips of the scene's video sequencer; they were called sequences before 5.0."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return ()
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
 def can_denoise() -> bool:

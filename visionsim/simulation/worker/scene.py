@@ -24,6 +24,24 @@ DEVICE_ORDER = ("optix", "cuda", "hip", "oneapi", "metal")
 """Kinds of devices that `auto` tries, best first."""
 
 
+DECIDED = (
+    "render.resolution_",
+    "render.use_border",
+    "render.use_crop_to_border",
+    "render.use_multiview",
+    "render.use_sequencer",
+    "render.use_stamp",
+    "cycles.samples",
+    "cycles.use_adaptive_sampling",
+    "cycles.adaptive_threshold",
+    "cycles.use_denoising",
+    "cycles.seed",
+    "cycles.time_limit",
+    "cycles.use_auto_tile",
+)
+"""Beginnings of data paths of what `configure` sets; the artist's animation would undo it at the next frame."""
+
+
 def open_scene(blend: str, *, autoexec: bool, addons: list[str]) -> Any:
     """Load the file and return its scene.
 
@@ -78,6 +96,8 @@ def check_camera(scene: Any) -> None:
 def configure(scene: Any, settings: dict[str, Any]) -> str:
     """Apply the run's settings; what they do not name stays as the artist left it. Returns the device."""
     render = scene.render
+    for curve in animated_settings(scene, settings):
+        curve.mute = True
     render.engine = "CYCLES"
     render.resolution_x, render.resolution_y = settings["width"], settings["height"]
     render.resolution_percentage = 100
@@ -120,6 +140,13 @@ def configure(scene: Any, settings: dict[str, Any]) -> str:
         animation.unbind_camera(scene)
     stretch_time(scene, time_stretch(settings["keyframe_multiplier"]))
     return select_device(scene, settings["device_type"])
+
+
+def animated_settings(scene: Any, settings: dict[str, Any]) -> list[Any]:
+    """F-curves and drivers of what the run decides."""
+    decided = (*DECIDED, *(("render.use_motion_blur",) if settings["use_motion_blur"] is not None else ()))
+    curves = compat.curves_and_drivers(scene)
+    return [curve for curve in curves if curve.data_path.startswith(decided) and not curve.mute]
 
 
 def stretch_time(scene: Any, m: Fraction) -> None:

@@ -72,9 +72,11 @@ class Service:
         scene.check_camera(current)
         engine = current.render.engine
         camera = current.camera.name
+        self.hook.scene = current
+        replaced = audit.replaced_settings(current, settings)
         device = scene.configure(current, settings)
         stretch = settings["keyframe_multiplier"]
-        warnings = audit.audit(current, engine=engine, stretch=stretch)
+        warnings = [*replaced, *audit.audit(current, engine=engine, stretch=stretch)]
         self.truths = truths
         self.numbers = scene.number_objects()
         motion.show_in_viewport(current)

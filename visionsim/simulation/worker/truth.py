@@ -23,7 +23,10 @@ CYCLES_TRUTH = {
     "filter_width": 0.01,
     "use_denoising": False,
     "use_adaptive_sampling": False,
+    "sample_offset": 0,
+    "use_sample_subset": False,
     "max_bounces": 0,
+    "transparent_max_bounces": 1024,
 }
 
 ALPHA_THRESHOLD = 0.001
@@ -33,7 +36,7 @@ Between 0 and Blender's default of 0.5 a surface is hit or missed at random.
 """
 
 
-OVERRIDDEN = ("cycles.", "dof.use_dof", "pass_index", "render.use_motion_blur")
+OVERRIDDEN = ("cycles.", "dof.use_dof", "pass_index", "render.use_motion_blur", "view_layers[")
 """Beginnings of data paths whose animation would undo the settings of the ground-truth render."""
 
 
@@ -41,13 +44,15 @@ class Hook:
     """Stands between Blender and Cycles: remembers the camera of each render, what moved, and when asked the passes and
     the copies.
 
-    `cycles.engine.render` is what the engine's Python class calls for a final render; it is handed the evaluated
-    scene, so the camera is that of the very instant of the picture.
+    `cycles.engine.render` is what the engine's Python class calls for a final render, once for each view layer; it is
+    handed the evaluated scene, so the camera is that of the very instant of the picture. Compositor nodes and
+    Freestyle have Blender render other scenes as well: only the main layer of `scene` is looked at.
     """
 
     def __init__(self) -> None:
         import cycles.engine as engine
 
+        self.scene: Any = None
         self.camera: dict[str, Any] = {}
         self.motion: motion.RigidMotion | None = None
         """Whose matrices to remember."""
@@ -56,21 +61,25 @@ class Hook:
         """Whose copies to list."""
         self.copies: dict[str, Any] = {}
         self.passes: dict[str, np.ndarray] = {}
-        self.wanted_layer: str | None = None
+        self.reading = False
         self._render = engine.render
         engine.render = self._hooked
 
     def _hooked(self, engine: Any, depsgraph: Any) -> None:
+        wanted = main_layer(self.scene).name if depsgraph.scene == self.scene else None
+        if depsgraph.view_layer.name != wanted:
+            self._render(engine, depsgraph)
+            return
         self.camera = camera.describe(depsgraph.scene_eval, depsgraph.scene_eval.camera)
         self.matrices = self.motion.matrices(depsgraph) if self.motion is not None else {}
         if self.instances is not None:
             self.copies = self.instances.listed(depsgraph)
         self._render(engine, depsgraph)
-        if self.wanted_layer is None:
+        if not self.reading:
             return
         result = engine.get_result()
         for layer in result.layers:
-            if layer.name != self.wanted_layer:
+            if layer.name != wanted:
                 continue
             for item in layer.passes:
                 if item.name == "Combined":
@@ -96,13 +105,14 @@ def truth_settings(scene: Any, numbers: dict[Any, int] | None) -> Iterator[None]
                 put(curve, "mute", True)
     for name, value in CYCLES_TRUTH.items():
         put(scene.cycles, name, value)
-    for name in ("use_motion_blur", "use_compositing"):
+    for name in ("use_motion_blur", "use_compositing", "use_freestyle"):
         put(scene.render, name, False)
     put(scene.camera.data.dof, "use_dof", False)
     wanted = main_layer(scene)
     for layer in scene.view_layers:
         put(layer, "use", layer == wanted)
     put(wanted, "pass_alpha_threshold", ALPHA_THRESHOLD)
+    put(wanted, "samples", 0)  # The layer's own number would replace the one sample.
     for obj, number in (numbers or {}).items():
         put(obj, "pass_index", number)
     try:
@@ -114,12 +124,12 @@ def truth_settings(scene: Any, numbers: dict[Any, int] | None) -> Iterator[None]
 
 def render_passes(scene: Any, hook: Hook, numbers: dict[Any, int] | None) -> dict[str, np.ndarray]:
     """Render the current frame's ground truth; pass name -> (H, W, C) float32, bottom row first."""
-    hook.passes, hook.wanted_layer = {}, main_layer(scene).name
+    hook.passes, hook.reading = {}, True
     try:
         with truth_settings(scene, numbers):
             bpy.ops.render.render()
     finally:
-        hook.wanted_layer = None
+        hook.reading = False
     return hook.passes
 
 
