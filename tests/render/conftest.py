@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -62,3 +63,13 @@ def config(tmp_path: Path) -> RenderConfig:
         segmentations=True,
         log_dir=tmp_path / "logs",
     )
+
+
+@pytest.fixture(scope="session")
+def blender_version(run_script, tmp_path_factory) -> tuple[int, ...]:
+    """Of the Blender under test."""
+    script = tmp_path_factory.mktemp("version") / "version.py"
+    script.write_text("import bpy\nprint('version', *bpy.app.version)\n")
+    output = subprocess.run(run_script(script), capture_output=True, text=True, timeout=60, check=True).stdout
+    (line,) = (line for line in output.splitlines() if line.startswith("version "))
+    return tuple(map(int, line.split()[1:]))

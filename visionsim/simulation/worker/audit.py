@@ -12,7 +12,7 @@ from visionsim.simulation.worker import animation, compat
 
 
 def audit(scene: Any, *, engine: str, stretch: float, ids: bool) -> list[str]:
-    """Missing files, scripts that did not run, another engine, file outputs, shared ids, what cannot be slowed.
+    """Missing files, scripts that did not run, another engine, file outputs, shared ids, simulations, slow motion.
 
     `engine` is the one that the file was saved for, `stretch` the multiplier, `ids` whether object ids are wanted.
     """
@@ -22,7 +22,8 @@ def audit(scene: Any, *, engine: str, stretch: float, ids: bool) -> list[str]:
         *scripts(),
         *own_outputs(scene),
         *(shared_ids() if ids else []),
-        *animation.not_slowed(stretch),
+        *animation.unbaked(scene),
+        *animation.not_slowed(scene, stretch),
     ]
 
 

@@ -7,15 +7,17 @@ import os
 import sys
 import time
 from contextlib import nullcontext
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
+from visionsim.simulation.config import time_stretch
 from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
-from visionsim.simulation.worker import audit, compat, motion, scene, truth
+from visionsim.simulation.worker import animation, audit, compat, motion, scene, truth
 from visionsim.simulation.worker.fault import WorkerFault
 
 REQUESTS = ("open", "render")
@@ -32,6 +34,7 @@ class Service:
         self.numbers: dict[Any, int] = {}
         self.numbers_for_truth: dict[Any, int] | None = None
         self.motion: motion.RigidMotion | None = None
+        self.stretch_to_simulate: Fraction | None = None
 
     def hello(self) -> Hello:
         return Hello(PROTOCOL, compat.version_text(), sys.version.split()[0], os.getpid())
@@ -64,6 +67,7 @@ class Service:
         device = scene.configure(current, settings)
         stretch, ids = settings["keyframe_multiplier"], "segmentations" in truths
         warnings = audit.audit(current, engine=engine, stretch=stretch, ids=ids)
+        self.stretch_to_simulate = time_stretch(stretch)
         self.truths = truths
         self.numbers = scene.number_objects()
         flow = self._choose_flow(current)
@@ -117,6 +121,9 @@ class Service:
         started = time.perf_counter()
         current = bpy.context.scene
         reply: dict[str, Any] = {}
+        if self.stretch_to_simulate is not None:  # Not while opening: a dry run does without.
+            animation.run_simulations(current, self.stretch_to_simulate)
+            self.stretch_to_simulate = None
         if self.motion is None:
             current.frame_set(frame)
         else:
