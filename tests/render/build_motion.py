@@ -78,8 +78,7 @@ def drive(block, path, expression, index=-1, **variables):
             variable.targets[0].id = owner
             variable.targets[0].transform_type = target
         else:
-            if variable.targets[0].id_type != owner.id_type:
-                variable.targets[0].id_type = owner.id_type
+            variable.targets[0].id_type = "SCENE"
             variable.targets[0].id = owner
             variable.targets[0].data_path = target
     driver.expression = expression
@@ -260,7 +259,15 @@ def mesh_cache(name):
 
 def alembic(name):
     """An Alembic file beside the .blend, read by a Mesh Sequence Cache modifier."""
-    return from_cache_file(name, "abc")
+    obj = from_cache_file(name, "abc")
+    obj.modifiers[0].use_vertex_interpolation = True  # What importing sets differs between versions.
+    return obj
+
+
+def alembic_in_steps(name):
+    obj = from_cache_file(name, "abc")
+    obj.modifiers[0].use_vertex_interpolation = False
+    return obj
 
 
 def usd(name):
@@ -283,7 +290,7 @@ def from_cache_file(name, suffix):
     else:
         bpy.ops.wm.usd_import(filepath=path)
     made = {obj for obj in bpy.data.objects if obj not in before}
-    (obj,) = (obj for obj in made if obj.type == "MESH" and obj.name.startswith(name))
+    (obj,) = (obj for obj in made if obj.type == "MESH" and obj.name.startswith(f"{name}_source"))
     for other in made - {obj}:
         if other.type in ("CAMERA", "MESH", "LIGHT"):
             bpy.data.objects.remove(other)

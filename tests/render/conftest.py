@@ -66,10 +66,14 @@ def config(tmp_path: Path) -> RenderConfig:
 
 
 @pytest.fixture(scope="session")
-def blender_version(run_script, tmp_path_factory) -> tuple[int, ...]:
-    """Of the Blender under test."""
-    script = tmp_path_factory.mktemp("version") / "version.py"
-    script.write_text("import bpy\nprint('version', *bpy.app.version)\n")
-    output = subprocess.run(run_script(script), capture_output=True, text=True, timeout=60, check=True).stdout
-    (line,) = (line for line in output.splitlines() if line.startswith("version "))
-    return tuple(map(int, line.split()[1:]))
+def blender_knows(run_script, tmp_path_factory):
+    """(expression) -> whether it is true in the Blender under test."""
+
+    def ask(expression: str) -> bool:
+        script = tmp_path_factory.mktemp("asked") / "ask.py"
+        script.write_text(f"import bpy\nprint('answer:', bool({expression}))\n")
+        output = subprocess.run(run_script(script), capture_output=True, text=True, timeout=60, check=True).stdout
+        (line,) = (line for line in output.splitlines() if line.startswith("answer:"))
+        return line == "answer: True"
+
+    return ask

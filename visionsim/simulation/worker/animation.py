@@ -27,8 +27,8 @@ def animated_ids() -> Iterator[tuple[Any, Any]]:
     """Every data-block that has animation data, shape keys included, and what has it: the block or its node tree."""
     for name in dir(bpy.data):
         blocks = getattr(bpy.data, name)
-        if not isinstance(blocks, bpy.types.bpy_prop_collection):
-            continue
+        if name == "all_ids" or not isinstance(blocks, bpy.types.bpy_prop_collection):
+            continue  # Since 5.2 `all_ids` lists once more what the others do.
         for block in blocks:
             if not isinstance(block, bpy.types.ID):
                 break
@@ -195,7 +195,7 @@ def not_slowed(scene: Any, stretch: float) -> list[str]:
         *drivers_on_frame(scene),
         *scripts_on_frame(),
         *simulations_not_slowed(scene, between),
-        *(volumes_in_steps(scene) if between else []),
+        *(files_in_steps(scene) if between else []),
         *moving_images(scene),
         *compositor_clocks(scene),
     ]
@@ -241,19 +241,33 @@ def simulations_not_slowed(scene: Any, between: bool) -> list[str]:
             found.append(f"{what} will be wrong in slow motion; render it without a multiplier")
         elif simulation.kind in ("cloth", "soft body", "fluid") and between:
             found.append(
-                f"{what} has no state between whole frames: it will move in steps; export its mesh to Alembic in "
-                "Blender and render that"
+                f"{what} has no state between whole frames: it will move in steps; export it to USD or Alembic, "
+                "and render that with Vertex Interpolation"
             )
     return found
 
 
-def volumes_in_steps(scene: Any) -> list[str]:
-    """Volume sequences: a file for each whole frame."""
-    names = {obj.data.name_full for obj in motion.objects_of(scene) if obj.type == "VOLUME" and obj.data.is_sequence}
-    return [
-        f"the volume {name!r} is a sequence of files, one for each whole frame: it will move in steps"
-        for name in sorted(names)
-    ]
+def files_in_steps(scene: Any) -> list[str]:
+    """Files with something for each whole frame, and nothing between."""
+    found = []
+    for obj in sorted(motion.objects_of(scene), key=lambda obj: obj.name_full):
+        if obj.type == "VOLUME" and obj.data.is_sequence:
+            found.append(
+                f"the volume {obj.name_full!r} is a sequence of files, one for each frame: it will move in steps"
+            )
+        found += [
+            f"the Alembic mesh of {obj.name_full!r} will move in steps: switch on Vertex Interpolation in its modifier "
+            f"{modifier.name!r}"
+            for modifier in obj.modifiers
+            if modifier.type == "MESH_SEQUENCE_CACHE" and modifier.show_render and holds_whole_frames(modifier)
+        ]
+    return found
+
+
+def holds_whole_frames(modifier: Any) -> bool:
+    """Whether a Mesh Sequence Cache modifier shows whole frames only; USD is interpolated whatever the switch says."""
+    file = modifier.cache_file
+    return file is not None and file.filepath.lower().endswith(".abc") and not modifier.use_vertex_interpolation
 
 
 def moving_images(scene: Any) -> list[str]:
