@@ -160,6 +160,26 @@ def stretch_time(scene: Any, m: Fraction) -> None:
     render.frame_map_old, render.frame_map_new = remap.denominator * scale, remap.numerator * scale
     if m != 1:
         render.motion_blur_shutter *= float(m)
+        stretch_animated_shutter(scene, float(m))
+
+
+def stretch_animated_shutter(scene: Any, m: float) -> None:
+    """If the shutter is animated: let the animation move a property of our own, and the shutter be `m` times that."""
+    data, path = scene.animation_data, "render.motion_blur_shutter"
+    strips = [strip for track in data.nla_tracks for strip in track.strips] if data else []
+    curves = [curve for owner in (data, *strips) for curve in compat.fcurves(owner)] if data else []
+    curves = [curve for curve in (*curves, *(data.drivers if data else ())) if curve.data_path == path]
+    if not curves:
+        return
+    scene["visionsim_shutter"] = float(scene.render.motion_blur_shutter) / m
+    for curve in curves:
+        curve.data_path = '["visionsim_shutter"]'
+    driver = scene.driver_add(path).driver
+    variable = driver.variables.new()
+    variable.name = "shutter"
+    variable.targets[0].id_type, variable.targets[0].id = "SCENE", scene
+    variable.targets[0].data_path = '["visionsim_shutter"]'
+    driver.expression = f"shutter * {m!r}"  # Simple enough that Blender needs no Python for it.
 
 
 def select_device(scene: Any, wanted: str) -> str:
