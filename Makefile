@@ -5,7 +5,7 @@ VENV ?= .venv
 # Asked for only where a recipe needs it, so that a missing Python is reported in one sentence.
 FOUND = $$(sh scripts/find-python $(PYTHON))
 
-.PHONY: help demo test check bench proof venv clean
+.PHONY: help demo test check bench proof proof-docs venv clean
 
 help:
 	@echo "make demo    install into $(VENV) and render a small dataset of every kind from scenes/"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   formatting, lint, types, tests"
 	@echo "make bench   measure speed and memory (some minutes)"
 	@echo "make proof   print how exact the ground truth is, in every supported Blender (some minutes, 1.5 GB)"
+	@echo "make proof-docs   write that, and what Blender's own passes hold, into docs/"
 	@echo "make clean   remove $(VENV) and what demo made"
 	@echo "PYTHON=...   choose the Python: 3.13 (Blender 5.2) or 3.11 (Blender 5.0)"
 
@@ -33,6 +34,10 @@ bench: venv
 
 proof: venv
 	@sh scripts/prove "$(VENV)" error_table.py
+
+proof-docs: venv
+	sh scripts/prove "$(VENV)" error_table.py --markdown > docs/error-table.md
+	sh scripts/prove "$(VENV)" measure_blender.py > docs/blender-passes.md
 
 clean:
 	rm -rf $(VENV) $(VENV)-bpy-* demo

@@ -2,7 +2,7 @@
 
     python scripts/measure_blender.py --blender PYTHON-WITH-BPY --blender /usr/bin/blender
 
-Prints one table in Markdown. Scenes and truth are those of the closed-form tests; nothing of visionsim renders here.
+Prints docs/blender-passes.md. Scenes and truth are those of the closed-form tests; nothing of visionsim renders here.
 """
 
 from __future__ import annotations
@@ -287,6 +287,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="visionsim-measure-") as name:
             columns.append(measure(executable, Path(name)))
     rows = list(zip(["Fact", *FACTS], *columns, strict=True))
+    print("# What Blender's own passes hold\n\nMade by `make proof-docs`; see [ground-truth.md](ground-truth.md).\n")
     print("| " + " | ".join(rows[0]) + " |")
     print("| --- |" + " --- |" * len(columns))
     for fact, *values in rows[1:]:

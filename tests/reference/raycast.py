@@ -25,6 +25,7 @@ class Body:
         None  # (N, 3) points in object space -> (N,) where rays go through
     )
     instancer: str | None = None  # What makes this copy of the object `name`; None for an object itself
+    hidden: frozenset[int] = frozenset()  # Times at which it is not there; it moves on all the same
 
     def local(self, time: int) -> np.ndarray:
         """(V, 3) vertices in object space."""
@@ -203,6 +204,8 @@ def cast(bodies: list[Body], camera: AnyCamera, time: int) -> dict[str, np.ndarr
     }
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1).reshape(-1, 2)
     for index, body in enumerate(bodies, start=1):
+        if time in body.hidden:
+            continue
         corners = body.world(time)[body.triangles]  # (T, 3 corners, 3)
         for triangle, pixel in candidates(camera, time, corners, rays):
             hit, t, u, v = intersect(origins[pixel], rays[pixel], *np.moveaxis(corners[triangle], 1, 0))

@@ -58,6 +58,9 @@ def add_mesh(scene, spec, first):
         for offset, value in enumerate(spec["shape_key_values"]):
             key.value = value
             key.keyframe_insert("value", frame=first + offset)
+    for offset in range(len(spec["matrices"]) if "hidden" in spec else 0):
+        obj.hide_render = offset in spec["hidden"]
+        obj.keyframe_insert("hide_render", frame=first + offset)
     if "bone" in spec:
         add_bone(scene, obj, spec["bone"], first)
     if "wave" in spec:
@@ -257,6 +260,16 @@ def add_cut(scene, spec, first):
         scene.timeline_markers.new(name, frame=frame).camera = bound
 
 
+def add_fog(scene, density):
+    scene.world = bpy.data.worlds.new("Fog")
+    scene.world.use_nodes = True
+    tree = scene.world.node_tree
+    tree.nodes.clear()
+    scatter, output = tree.nodes.new("ShaderNodeVolumeScatter"), tree.nodes.new("ShaderNodeOutputWorld")
+    scatter.inputs["Density"].default_value = density
+    tree.links.new(scatter.outputs[0], output.inputs["Volume"])
+
+
 def assign(scene, path, value):
     if value == "EEVEE":
         value = "BLENDER_EEVEE_NEXT" if (4, 2, 0) <= bpy.app.version < (5, 0, 0) else "BLENDER_EEVEE"
@@ -324,6 +337,8 @@ def build(spec, blend):
                 add(bpy.data.objects[mesh["name"]], mesh[name], first)
     if spec["camera"] is not None:
         add_camera(scene, spec["camera"], first)
+    if "fog" in spec:
+        add_fog(scene, spec["fog"])
     if "cut" in spec:
         add_cut(scene, spec["cut"], first)
     for name, value in spec.get("dof", {}).items():
