@@ -145,16 +145,30 @@ def flow_from_geometry(passes: Passes, camera: Camera, motion: Motion) -> dict[s
         u, v = reproject(x[None, :], y[:, None], depth, camera, other, np.eye(4))
         for number in moving:
             rows, columns = np.nonzero(ids == number)
-            try:
-                then_from_now = motion.objects[number][time] @ np.linalg.inv(motion.objects[number][1])
-            except np.linalg.LinAlgError as exc:
-                raise DataError(f"the object with id {number} is scaled to nothing: its flow is not defined") from exc
+            then_from_now = carried(motion.objects[number][1], motion.objects[number][time])
+            if then_from_now is None:
+                raise DataError(f"the object with id {number} is scaled to nothing: its flow is not defined")
             u[rows, columns], v[rows, columns] = reproject(
                 x[columns], y[rows], depth[rows, columns], camera, other, then_from_now
             )
         for name, flow in zip(names, (u - x[None, :], v - y[:, None]), strict=True):
             channels[name] = np.where(nothing, 0.0, flow).astype(np.float32) + np.float32(0)
     return channels
+
+
+def carried(now: Matrix, then: Matrix) -> Matrix | None:
+    """World then from world now, for what goes from pose `now` to pose `then`.
+
+    What is flat (scaled to nothing along an axis) has a way there if it stays flat along that axis, else None.
+    """
+    inverse = np.eye(4)
+    inverse[:3, :3] = np.linalg.pinv(now[:3, :3], rcond=1e-6)
+    inverse[:3, 3] = -inverse[:3, :3] @ now[:3, 3]
+    lost = np.eye(3) - inverse[:3, :3] @ now[:3, :3]
+    if np.abs(then[:3, :3] @ lost).max() > 1e-6 * max(np.abs(then[:3, :3]).max(), 1e-30):
+        return None
+    matrix: Matrix = then @ inverse
+    return matrix
 
 
 def reproject(x: Any, y: Any, depth: Any, camera: Camera, other: Camera, then_from_now: Matrix) -> tuple[Any, Any]:
