@@ -20,6 +20,9 @@ RENDERABLE = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "HAIR", "POI
 MAX_OBJECT_ID = 32767
 """Upper bound of Blender's `Object.pass_index`."""
 
+MAX_TILE_SIZE = 8192
+"""Pictures with a side longer than this are rendered in tiles, whatever one sets."""
+
 DEVICE_ORDER = ("optix", "cuda", "hip", "oneapi", "metal")
 """Kinds of devices that `auto` tries, best first."""
 
@@ -38,6 +41,7 @@ DECIDED = (
     "cycles.seed",
     "cycles.time_limit",
     "cycles.use_auto_tile",
+    "cycles.tile_size",
 )
 """Beginnings of data paths of what `configure` sets; the artist's animation would undo it at the next frame."""
 
@@ -130,7 +134,9 @@ def configure(scene: Any, settings: dict[str, Any]) -> str:
     cycles.use_denoising = settings["use_denoising"]
     cycles.seed = settings["seed"]
     cycles.time_limit = 0.0
-    cycles.use_auto_tile = False  # Tiles are merged from disk after the hook that reads the passes.
+    # Tiles are merged from disk after the hook that reads the passes. Since 5.0 only their size counts.
+    cycles.use_auto_tile = False
+    cycles.tile_size = MAX_TILE_SIZE
     if settings["use_motion_blur"] is not None:
         render.use_motion_blur = settings["use_motion_blur"]
 

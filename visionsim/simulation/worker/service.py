@@ -177,12 +177,16 @@ class Service:
         return raycast.cast(bpy.context.scene, frame, pixels)
 
     def _render_picture(self, current: Any, name: str) -> str:
+        picture = str(self.scratch / f"{name}.picture")
+        saved = current.render.filepath, current.render.use_file_extension
+        current.render.filepath, current.render.use_file_extension = picture, False
         try:
-            bpy.ops.render.render()
+            # As anybody would: an image's `save_render` makes other greys of colours (color_mode BW).
+            bpy.ops.render.render(write_still=True)
         except RuntimeError as exc:
             raise WorkerFault("frame", str(exc).replace("Error: ", "").strip()) from exc
-        picture = str(self.scratch / f"{name}.picture")
-        bpy.data.images["Render Result"].save_render(picture, scene=current)
+        finally:
+            current.render.filepath, current.render.use_file_extension = saved
         return picture
 
     def _render_truth(self, current: Any, name: str) -> dict[str, Any]:
@@ -197,7 +201,8 @@ class Service:
         return reply
 
     def _render_passes(self, current: Any, name: str) -> dict[str, Any]:
-        if not compat.passes_leave_in_memory():
+        tiled = max(self.hook.camera["width"], self.hook.camera["height"]) > scene.MAX_TILE_SIZE
+        if tiled or not compat.passes_leave_in_memory():
             path = self.scratch / f"{name}.exr"
             truth.render_passes_to_file(current, str(path), self.numbers_for_truth)
             return {"multilayer": str(path), "layer": scene.main_layer(current).name}
