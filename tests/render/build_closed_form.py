@@ -308,6 +308,8 @@ def store_evaluated(scene, frames, path):
             count[name] += 1
             mesh = copy.object.to_mesh()
             mesh.calc_loop_triangles()
+            if not len(mesh.loop_triangles):
+                continue
             local, matrix = np.array([vertex.co for vertex in mesh.vertices], np.float64), np.array(copy.matrix_world)
             vertices.setdefault(key, []).append(local @ matrix[:3, :3].T + matrix[:3, 3])
             triangles[key] = np.array([triangle.vertices[:] for triangle in mesh.loop_triangles])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,17 @@ def config(tmp_path: Path) -> RenderConfig:
         segmentations=True,
         log_dir=tmp_path / "logs",
     )
+
+
+@pytest.fixture(scope="session")
+def blender_knows(run_script, tmp_path_factory):
+    """(expression) -> whether it is true in the Blender under test."""
+
+    def ask(expression: str) -> bool:
+        script = tmp_path_factory.mktemp("asked") / "ask.py"
+        script.write_text(f"import bpy\nprint('answer:', bool({expression}))\n")
+        output = subprocess.run(run_script(script), capture_output=True, text=True, timeout=60, check=True).stdout
+        (line,) = (line for line in output.splitlines() if line.startswith("answer:"))
+        return line == "answer: True"
+
+    return ask

@@ -90,6 +90,7 @@ def other_scene_in_compositor(scene, first):
     other.collection.objects.link(camera)
     other.camera = camera
     other.collection.objects.link(scene.objects["Ball.Still"])
+    other.collection.objects.link(scene.objects["Ball.Moving"])
     other.view_layers[0].name = scene.view_layers[0].name
     compositor(scene, first)
     tree = getattr(scene, "compositing_node_group", None) or scene.node_tree
@@ -451,7 +452,7 @@ def children_as_instances(scene, first):
 # Ways to change shape.
 
 
-def deformations(scene, first):
+def rigged(scene, first):
     rig = armature(scene, "Rig", (-1.2, -2, 0.5))
     keys(rig.pose.bones["Bone"], "location", [(0.1 * i, 0, 0) for i in range(TIMES)], first)
     skinned = cube(scene, "Skinned", 0.3)
@@ -464,6 +465,12 @@ def deformations(scene, first):
     caged = cube(scene, "Caged", 0.25)
     caged.parent, caged.parent_type = cage, "LATTICE"
 
+    waving = cube(scene, "Waving", 0.25, (1.2, -2.5, 0.9))
+    wave = waving.modifiers.new("Wave", "WAVE")
+    wave.time_offset, wave.height, wave.width, wave.speed = -20, 0.2, 1.0, 0.3
+
+
+def shaped_by_curves(scene, first):
     points = [(-1, -2.5, 1.6), (0, -2.5, 1.8), (1, -2.5, 1.6)]
     profile = curve(scene, "Profile", [(-0.1, -0.1, 0), (0.1, -0.1, 0), (0.1, 0.1, 0), (-0.1, 0.1, 0)])
     profile.data.splines[0].use_cyclic_u = True
@@ -484,10 +491,6 @@ def deformations(scene, first):
     letters = bpy.data.curves.new("Letters", "FONT")
     letters.body, letters.size, letters.extrude, letters.follow_curve = "HELLO", 0.5, 0.05, rail
     link(scene, "Letters", letters)
-
-    waving = cube(scene, "Waving", 0.25, (1.2, -2.5, 0.9))
-    wave = waving.modifiers.new("Wave", "WAVE")
-    wave.time_offset, wave.height, wave.width, wave.speed = -20, 0.2, 1.0, 0.3
 
 
 def handler(scene, first):

@@ -34,6 +34,7 @@ BASE = functools.partial(closed_form, **SIZE, ball=(20, 10), smooth=False)
 
 PLAIN = {
     "scene.render.use_multiview": False,
+    "scene.render.use_single_layer": False,
     "scene.render.use_border": False,
     "scene.render.use_stamp": False,
     "scene.render.use_sequencer": False,
@@ -197,10 +198,9 @@ CASES = {
         },
         known={
             "scene.cycles.use_light_tree": True,
-            "scene.cycles.sample_offset": 3,
+            "scene.cycles.sample_offset": 1,
             "scene.cycles.use_sample_subset": True,
-            "scene.cycles.sample_subset_offset": 1,
-            "scene.cycles.sample_subset_length": 2,
+            "scene.cycles.sample_subset_length": 1,
         },
         notes=("border", "stereo", "time limit", "percentage"),
     ),
@@ -212,13 +212,17 @@ CASES = {
         },
     ),
     "keyframed settings": Case(
-        quirks=(quirk("animated_settings", how="keys"),), still_settings=True, notes=("animation of",)
+        quirks=(quirk("animated_settings", how="keys"),),
+        still_settings=True,
+        notes=("animation of", "border", "percentage"),
     ),
     "driven settings": Case(
         quirks=(quirk("animated_settings", how="driver"),), still_settings=True, notes=("animation of",)
     ),
     "settings in the NLA": Case(
-        quirks=(quirk("animated_settings", how="nla"),), still_settings=True, notes=("animation of",)
+        quirks=(quirk("animated_settings", how="nla"),),
+        still_settings=True,
+        notes=("animation of", "border", "percentage"),
     ),
     "animated look": Case(
         keys={
@@ -283,7 +287,8 @@ CASES = {
     "children as instances": Case(
         quirks=(quirk("children_as_instances"),), evaluated=True, vectors=True, notes=("instanced",)
     ),
-    "ways to deform": Case(quirks=(quirk("deformations"),), evaluated=True, vectors=True),
+    "shaped by rigs": Case(quirks=(quirk("rigged"),), evaluated=True, vectors=True),
+    "shaped by curves": Case(quirks=(quirk("shaped_by_curves"),), evaluated=True, vectors=True),
     "handler": Case(quirks=(quirk("handler"),), evaluated=True, vectors=True),
 }
 
@@ -403,7 +408,8 @@ def test_ground_truth_matches_geometry(rendered: Rendered, name: str) -> None:
     case = CASES[name]
     assert name not in rendered.failures, rendered.failures[name]
     transforms = json.loads((rendered.sequence(name) / "transforms.json").read_text())
-    labels = {int(key): label["name"] for key, label in transforms["labels"].items()}
+    # Linked objects are called after their library too.
+    labels = {int(key): label["name"].split(" [")[0] for key, label in transforms["labels"].items()}
     for time, frame in enumerate(FRAMES, start=1):
         names, truth = truth_of(rendered, name, time)
         numbers = rendered.read(name, "segmentations", frame, "Y")

@@ -176,11 +176,21 @@ def moving_pixels(ids: IdImage, motion: Motion) -> tuple[Any, Any, Any]:
 
 
 def carried(number: int, matrices: Sequence[Matrix], time: int) -> Matrix:
-    """(4, 4): from where an object's points are now to where they are at `time` (0 before, 2 after), in the world."""
-    try:
-        return matrices[time] @ np.linalg.inv(matrices[1])
-    except np.linalg.LinAlgError as exc:
-        raise DataError(f"the object with id {number} is scaled to nothing: its flow is not defined") from exc
+    """(4, 4): from where an object's points are now to where they are at `time` (0 before, 2 after), in the world.
+
+    Raises:
+        DataError: it is flat now (scaled to nothing along an axis) and does not stay flat along that axis, so that its
+            points have no one way.
+    """
+    now, then = matrices[1], matrices[time]
+    inverse = np.eye(4)
+    inverse[:3, :3] = np.linalg.pinv(now[:3, :3], rcond=1e-6)
+    inverse[:3, 3] = -inverse[:3, :3] @ now[:3, 3]
+    lost = np.eye(3) - inverse[:3, :3] @ now[:3, :3]
+    if np.abs(then[:3, :3] @ lost).max() > 1e-6 * max(np.abs(then[:3, :3]).max(), 1e-30):
+        raise DataError(f"the object with id {number} is scaled to nothing: its flow is not defined")
+    result: Matrix = then @ inverse
+    return result
 
 
 def reproject(points: Matrix, model: CameraModel, m: Any) -> tuple[Matrix, Matrix]:

@@ -12,7 +12,7 @@ from visionsim.simulation.worker.scene import animated_settings
 
 
 def audit(scene: Any, *, engine: str, stretch: float) -> list[str]:
-    """Another engine, missing files, scripts that did not run, file outputs, what cannot be slowed.
+    """Another engine, missing files, scripts that did not run, file outputs, simulations, what cannot be slowed.
 
     `engine` is the one that the file was saved for, `stretch` the multiplier.
     """
@@ -21,7 +21,8 @@ def audit(scene: Any, *, engine: str, stretch: float) -> list[str]:
         *missing_files(),
         *scripts(),
         *own_outputs(scene),
-        *animation.not_slowed(stretch),
+        *animation.unbaked(scene),
+        *animation.not_slowed(scene, stretch),
     ]
 
 

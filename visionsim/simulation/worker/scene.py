@@ -20,6 +20,9 @@ RENDERABLE = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "HAIR", "POI
 MAX_OBJECT_ID = 32767
 """Upper bound of Blender's `Object.pass_index`."""
 
+MAX_TILE_SIZE = 8192
+"""Pictures with a side longer than this are rendered in tiles, whatever one sets."""
+
 DEVICE_ORDER = ("optix", "cuda", "hip", "oneapi", "metal")
 """Kinds of devices that `auto` tries, best first."""
 
@@ -38,6 +41,7 @@ DECIDED = (
     "cycles.seed",
     "cycles.time_limit",
     "cycles.use_auto_tile",
+    "cycles.tile_size",
 )
 """Beginnings of data paths of what `configure` sets; the artist's animation would undo it at the next frame."""
 
@@ -130,7 +134,9 @@ def configure(scene: Any, settings: dict[str, Any]) -> str:
     cycles.use_denoising = settings["use_denoising"]
     cycles.seed = settings["seed"]
     cycles.time_limit = 0.0
-    cycles.use_auto_tile = False  # Tiles are merged from disk after the hook that reads the passes.
+    # Tiles are merged from disk after the hook that reads the passes. Since 5.0 only their size counts.
+    cycles.use_auto_tile = False
+    cycles.tile_size = MAX_TILE_SIZE
     if settings["use_motion_blur"] is not None:
         render.use_motion_blur = settings["use_motion_blur"]
 
@@ -160,6 +166,26 @@ def stretch_time(scene: Any, m: Fraction) -> None:
     render.frame_map_old, render.frame_map_new = remap.denominator * scale, remap.numerator * scale
     if m != 1:
         render.motion_blur_shutter *= float(m)
+        stretch_animated_shutter(scene, float(m))
+
+
+def stretch_animated_shutter(scene: Any, m: float) -> None:
+    """If the shutter is animated: let the animation move a property of our own, and the shutter be `m` times that."""
+    data, path = scene.animation_data, "render.motion_blur_shutter"
+    strips = [strip for track in data.nla_tracks for strip in track.strips] if data else []
+    curves = [curve for owner in (data, *strips) for curve in compat.fcurves(owner)] if data else []
+    curves = [curve for curve in (*curves, *(data.drivers if data else ())) if curve.data_path == path]
+    if not curves:
+        return
+    scene["visionsim_shutter"] = float(scene.render.motion_blur_shutter) / m
+    for curve in curves:
+        curve.data_path = '["visionsim_shutter"]'
+    driver = scene.driver_add(path).driver
+    variable = driver.variables.new()
+    variable.name = "shutter"
+    variable.targets[0].id_type, variable.targets[0].id = "SCENE", scene
+    variable.targets[0].data_path = '["visionsim_shutter"]'
+    driver.expression = f"shutter * {m!r}"  # Simple enough that Blender needs no Python for it.
 
 
 def select_device(scene: Any, wanted: str) -> str:

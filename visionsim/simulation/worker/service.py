@@ -7,15 +7,17 @@ import os
 import sys
 import time
 from contextlib import nullcontext
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
+from visionsim.simulation.config import time_stretch
 from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
-from visionsim.simulation.worker import audit, compat, motion, raycast, scene, truth
+from visionsim.simulation.worker import animation, audit, compat, motion, raycast, scene, truth
 from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.instances import Instances
 
@@ -35,6 +37,7 @@ class Service:
         self.motion: motion.RigidMotion | None = None
         self.instances: Instances | None = None
         """None unless the scene has copies, and they are to be told apart."""
+        self.stretch_to_simulate: Fraction | None = None
 
     def hello(self) -> Hello:
         return Hello(PROTOCOL, compat.version_text(), sys.version.split()[0], os.getpid())
@@ -77,6 +80,7 @@ class Service:
         device = scene.configure(current, settings)
         stretch = settings["keyframe_multiplier"]
         warnings = [*replaced, *audit.audit(current, engine=engine, stretch=stretch)]
+        self.stretch_to_simulate = time_stretch(stretch)
         self.truths = truths
         self.numbers = scene.number_objects()
         motion.show_in_viewport(current)
@@ -146,6 +150,9 @@ class Service:
         started = time.perf_counter()
         current = bpy.context.scene
         reply: dict[str, Any] = {}
+        if self.stretch_to_simulate is not None:  # Not while opening: a dry run does without.
+            animation.run_simulations(current, self.stretch_to_simulate)
+            self.stretch_to_simulate = None
         if self.motion is None:
             current.frame_set(frame)
         else:
@@ -170,12 +177,16 @@ class Service:
         return raycast.cast(bpy.context.scene, frame, pixels)
 
     def _render_picture(self, current: Any, name: str) -> str:
+        picture = str(self.scratch / f"{name}.picture")
+        saved = current.render.filepath, current.render.use_file_extension
+        current.render.filepath, current.render.use_file_extension = picture, False
         try:
-            bpy.ops.render.render()
+            # As anybody would: an image's `save_render` makes other greys of colours (color_mode BW).
+            bpy.ops.render.render(write_still=True)
         except RuntimeError as exc:
             raise WorkerFault("frame", str(exc).replace("Error: ", "").strip()) from exc
-        picture = str(self.scratch / f"{name}.picture")
-        bpy.data.images["Render Result"].save_render(picture, scene=current)
+        finally:
+            current.render.filepath, current.render.use_file_extension = saved
         return picture
 
     def _render_truth(self, current: Any, name: str) -> dict[str, Any]:
@@ -190,7 +201,8 @@ class Service:
         return reply
 
     def _render_passes(self, current: Any, name: str) -> dict[str, Any]:
-        if not compat.passes_leave_in_memory():
+        tiled = max(self.hook.camera["width"], self.hook.camera["height"]) > scene.MAX_TILE_SIZE
+        if tiled or not compat.passes_leave_in_memory():
             path = self.scratch / f"{name}.exr"
             truth.render_passes_to_file(current, str(path), self.numbers_for_truth)
             return {"multilayer": str(path), "layer": scene.main_layer(current).name}

@@ -90,6 +90,38 @@ class Hook:
 
 
 @contextmanager
+def no_volumes() -> Iterator[None]:
+    """Take fog and smoke away: they have no surface, and would end the one ray of a pixel anywhere or nowhere.
+
+    What is nothing but a volume gets a surface that is fully transparent: with no shader at all it would be solid.
+    """
+    links, nodes = [], []
+    for owner in (*bpy.data.materials, *bpy.data.worlds):
+        tree = owner.node_tree
+        outputs = [node for node in tree.nodes if node.type in ("OUTPUT_MATERIAL", "OUTPUT_WORLD")] if tree else []
+        for output in outputs:
+            found = [link for link in output.inputs["Volume"].links if not link.is_muted]
+            links += found
+            if found and output.type == "OUTPUT_MATERIAL" and not output.inputs["Surface"].is_linked:
+                clear = tree.nodes.new("ShaderNodeBsdfTransparent")
+                tree.links.new(clear.outputs[0], output.inputs["Surface"])
+                nodes.append((tree, clear))
+
+    def mute(value: bool) -> None:
+        for link in links:
+            link.is_muted = value
+            link.id_data.update_tag()  # Muting does not say by itself that the tree has changed.
+
+    mute(True)
+    try:
+        yield
+    finally:
+        for tree, clear in nodes:
+            tree.nodes.remove(clear)
+        mute(False)
+
+
+@contextmanager
 def truth_settings(scene: Any, numbers: dict[Any, int] | None) -> Iterator[None]:
     """The scene as the ground truth needs it, then as it was. `numbers` are ids that hold for this render only."""
     undo: list[tuple[Any, str, Any]] = []
@@ -116,7 +148,8 @@ def truth_settings(scene: Any, numbers: dict[Any, int] | None) -> Iterator[None]
     for obj, number in (numbers or {}).items():
         put(obj, "pass_index", number)
     try:
-        yield
+        with no_volumes():
+            yield
     finally:
         for owner, name, value in reversed(undo):
             setattr(owner, name, value)
