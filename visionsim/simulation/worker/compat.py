@@ -36,12 +36,13 @@ def still_image(image_settings: Any, file_format: str) -> None:
 def fcurves(user: Any) -> Iterator[Any]:
     """All F-curves of an action as its user sees it, which is an ID's animation data or an NLA strip.
 
-    Actions have had layers and slots since 4.4, and nothing else since 5.0.
+    Actions have had layers and slots since 4.4, and nothing else since 5.0; until then their `fcurves` are those of
+    the first slot, and a camera's data are often in the second slot of the camera object's action.
     """
     action = user.action
     if action is None:
         return
-    if hasattr(action, "fcurves"):
+    if not hasattr(action, "layers"):
         yield from action.fcurves
         return
     for layer in action.layers:
