@@ -283,6 +283,26 @@ def show_in_viewport(scene: Any) -> None:
                 obj.hide_set(False, view_layer=layer)
 
 
+def cuts(scene: Any) -> bool:
+    """Whether markers switch between cameras."""
+    return len({marker.camera for marker in scene.timeline_markers if marker.camera is not None}) > 1
+
+
+def refuse_cut(scene: Any, frame: int) -> None:
+    """Raise WorkerFault if another camera renders the frame before or after: the vector pass keeps this one's.
+
+    Leaves the scene at `frame`.
+    """
+    cameras = []
+    for offset in (-1, 1, 0):
+        scene.frame_set(frame + offset)
+        cameras.append(scene.camera)
+    if not cameras[0] == cameras[1] == cameras[2]:
+        raise WorkerFault(
+            "frame", "the camera changes next to this frame, and something deforms: no exact flow across the cut"
+        )
+
+
 class RigidMotion:
     """Matrices of the camera and of all objects and copies that may move, at any frame of an open scene."""
 

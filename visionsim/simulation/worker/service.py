@@ -93,6 +93,11 @@ class Service:
         flow = self._choose_flow(current, found)
         if flow:
             sys.stderr.write(f"visionsim: flow is taken {flow}\n")
+            if self.motion is None and motion.cuts(current):
+                warnings.append(
+                    "markers switch between cameras, and something deforms: frames on either side of a cut are refused "
+                    f"because their flow would be wrong ({flow})"
+                )
         passes = {name for truth in truths for name in PASSES[truth].enable}
         if self.motion is not None:
             passes = passes - {"use_pass_vector"} | set(FLOW_FROM_GEOMETRY)
@@ -155,6 +160,8 @@ class Service:
             self.stretch_to_simulate = None
         if self.motion is None:
             current.frame_set(frame)
+            if "flows" in self.truths and motion.cuts(current):
+                motion.refuse_cut(current, frame)
         else:
             reply["motion"] = self.motion.around(frame)
         scene.check_camera(current)
