@@ -23,7 +23,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.render.errors import COLUMNS, Errors, measure, render_all, version_of
-from tests.render.scenes import FAMILY, KNOWN_WRONG, scene
+from tests.render.scenes import FAMILY, scene
 
 
 def main() -> int:
@@ -32,14 +32,13 @@ def main() -> int:
         "--blender", action="append", metavar="PATH", help="a Python that has bpy, or a blender; default: this Python"
     )
     parser.add_argument(
-        "--scene", action="append", choices=[*FAMILY, *KNOWN_WRONG], metavar="NAME", help="only this scene; repeatable"
+        "--scene", action="append", choices=list(FAMILY), metavar="NAME", help="only this scene; repeatable"
     )
-    parser.add_argument("--known-wrong", action="store_true", help="only the scenes that are known to be wrong for now")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON document")
     form.add_argument("--markdown", action="store_true", help="tables for the docs")
     arguments = parser.parse_args()
-    names = arguments.scene or list(KNOWN_WRONG if arguments.known_wrong else FAMILY)
+    names = arguments.scene or list(FAMILY)
     blocks: dict[str, dict[str, Errors]] = {}
     for executable in arguments.blender or [None]:
         print(f"Rendering {len(names)} scenes with {executable or sys.executable} ...", file=sys.stderr, flush=True)
@@ -64,7 +63,6 @@ def main() -> int:
         for name, row in errors.items()
         for column in row.beyond()
     ]
-    faults += [f"{name} is known to be wrong: {KNOWN_WRONG[name][1]}." for name in names if name in KNOWN_WRONG]
     print("\n".join(faults) or "All errors are within their limits.", file=sys.stderr)
     return 1 if faults else 0
 

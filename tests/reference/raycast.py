@@ -209,7 +209,8 @@ def cast(bodies: list[Body], camera: AnyCamera, time: int) -> dict[str, np.ndarr
         corners = body.world(time)[body.triangles]  # (T, 3 corners, 3)
         for triangle, pixel in candidates(camera, time, corners, rays):
             hit, t, u, v = intersect(origins[pixel], rays[pixel], *np.moveaxis(corners[triangle], 1, 0))
-            weights = np.stack([1 - u - v, u, v], axis=-1)
+            with np.errstate(invalid="ignore"):  # Triangles without a size.
+                weights = np.stack([1 - u - v, u, v], axis=-1)
             if body.holes is not None:
                 hit[hit] = ~body.holes(between(weights[hit], body.local(time), body.triangles[triangle[hit]]))
             # Of several triangles on a pixel's ray the nearest is written last.

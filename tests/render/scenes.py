@@ -347,22 +347,14 @@ FAMILY: dict[str, Callable[[], ClosedForm]] = {
         **PORTRAIT, kind="FISHEYE_EQUISOLID", fisheye_lens=12.0, shift_x=0.1, pixel_aspect=(1.0, 1.25)
     ),
     "fisheye equisolid, deforming meshes": lambda: deforming_meshes(**SQUARE, kind="FISHEYE_EQUISOLID"),
+    "fog": fog,
+    "camera cut, deforming meshes": lambda: camera_cut(deforming_meshes()),
+    "objects that come and go, deforming meshes": lambda: come_and_go(deforming_meshes()),
 }  # fmt: skip
 """Name -> how it is made; see `scene`."""
-
-KNOWN_WRONG: dict[str, tuple[Callable[[], ClosedForm], str]] = {
-    "fog": (fog, "a ray that is scattered before it meets a surface counts as background"),
-    "camera cut, deforming meshes": (
-        lambda: camera_cut(deforming_meshes()), "the vector pass does not know that another camera takes over",
-    ),
-    "objects that come and go, deforming meshes": (
-        lambda: come_and_go(deforming_meshes()), "the vector pass has no motion for what is hidden a frame later",
-    ),
-}  # fmt: skip
-"""Scenes whose ground truth is wrong for now -> how they are made, and why."""
 
 
 @cache
 def scene(name: str) -> ClosedForm:
     """A scene by name; its truth is computed once."""
-    return FAMILY[name]() if name in FAMILY else KNOWN_WRONG[name][0]()
+    return FAMILY[name]()

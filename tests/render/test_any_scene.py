@@ -288,9 +288,7 @@ CASES = {
     "freestyle": Case(quirks=(quirk("freestyle"),), notes=("Freestyle",)),
     "ways to move": Case(quirks=(quirk("rigid_motions"),), evaluated=True),
     "flat": Case(quirks=(quirk("flat"),), evaluated=True),
-    "children as instances": Case(
-        quirks=(quirk("children_as_instances"),), evaluated=True, vectors=True, notes=("instanced",)
-    ),
+    "children as instances": Case(quirks=(quirk("children_as_instances"),), evaluated=True, vectors=True),
     "shaped by rigs": Case(quirks=(quirk("rigged"),), evaluated=True, vectors=True),
     "shaped by curves": Case(quirks=(quirk("shaped_by_curves"),), evaluated=True, vectors=True),
     "handler": Case(quirks=(quirk("handler"),), evaluated=True, vectors=True),

@@ -99,6 +99,7 @@ class Journal:
             return cls(folder, dict(settings))
         if journal.settings != settings:
             raise SettingsMismatch(mismatch_message(folder, journal.settings, settings))
+        journal.settings = dict(settings)  # In the order that documents have them, so that they are written alike.
         return journal
 
     @classmethod

@@ -250,6 +250,10 @@ def why_vectors_are_wrong(scene: Any) -> str | None:
         wrong = compat.vector_pass_is_wrong(described.get("panorama_type", described["type"]), animated)
         if wrong is not None:
             return wrong
+    for obj in sorted(objects_of(scene), key=lambda obj: obj.name_full):
+        for curve in compat.curves_and_drivers(obj):
+            if curve.data_path == "hide_render" and not is_constant(curve):
+                return f"has no motion for what is hidden a frame before or after; keep {obj.name_full!r} from it"
     return None
 
 
