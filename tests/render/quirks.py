@@ -261,7 +261,9 @@ def freestyle(scene, first):
     scene.render.use_freestyle = True
     for layer in scene.view_layers:
         layer.use_freestyle = True
-        layer.freestyle_settings.linesets.new("Lines")
+        lines = layer.freestyle_settings.linesets
+        for line_set in lines or [lines.new("Lines")]:
+            line_set.linestyle = bpy.data.linestyles.new("Line")  # Blender 3.4 crashes without one.
 
 
 # Materials.

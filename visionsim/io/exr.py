@@ -65,9 +65,9 @@ def read_passes(path: Path, layer: str | None = None) -> dict[str, Any]:
         owner, kind, channel = full.rsplit(".", 2)
         if layer is None or owner == layer:
             found.setdefault(kind, {})[channel] = pixels
-    order = "XYZWRGBAV"
+    order = "XYZWRGBUVA"  # Whatever else a pass has comes first, by name.
     return {
-        kind: np.stack([channels[c] for c in sorted(channels, key=order.index)], axis=-1).astype(np.float32)
+        kind: np.stack([channels[c] for c in sorted(channels, key=lambda name: (order.find(name), name))], axis=-1).astype(np.float32)
         for kind, channels in found.items()
     }
 
