@@ -109,8 +109,9 @@ class Instances:
         aov = self.layer.aovs.add()
         aov.name, aov.type = PASS_NAME, "COLOR"
         plain = None
-        for source in self.numbers:
-            if source.type == "VOLUME":
+        copied = {row[1] for row in self.table.values()}
+        for source, number in self.numbers.items():
+            if number not in copied or source.type == "VOLUME":
                 continue
             if not source.material_slots and hasattr(source.data, "materials") and source.data.library is None:
                 plain = plain or compat.default_surface()
