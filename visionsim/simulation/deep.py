@@ -182,7 +182,7 @@ class Pixel:
     edge: bool
     """Whether the surface ends or bends next to the pixel, or the picture ends: a ray may fall to either side."""
     angle: float = 0.0
-    """Of a pixel, radians."""
+    """What it sees of a surface that faces it, in parts of depth; for most cameras its angle in radians."""
 
 
 @dataclass
@@ -245,7 +245,8 @@ def choose_pixels(
     folder: Path, values: Mapping[str, Any], samples: int, rng: np.random.Generator
 ) -> list[Pixel] | None:
     """Random pixels of a frame; None if its files cannot be read."""
-    height, width = values["h"], values["w"]
+    camera = Camera.from_document(values)
+    model, (height, width) = camera.model, (values["h"], values["w"])
     try:
         depth = read_exr(folder / values["depth_file_path"])["Y"] if "depth_file_path" in values else None
         ids = read_exr(folder / values["segmentation_file_path"])["Y"] if "segmentation_file_path" in values else None
@@ -253,28 +254,37 @@ def choose_pixels(
         return None
     if any(image is not None and image.shape != (height, width) for image in (depth, ids)):
         return None
+    bent = np.zeros((height, width), bool)
+    if depth is not None:
+        hit = np.isfinite(depth)
+        points = unproject(*pixel_centres(camera), np.where(hit, depth.astype(np.float64), np.nan), model)
+        low, high = spread3(hit)
+        bent = (high & ~(np.maximum(*bend(points, model)) <= CREASE)) | (low != high)
     pixels = []
     for x, y in zip(rng.integers(0, width, samples), rng.integers(0, height, samples), strict=True):
         name: str | None = None
         if ids is not None:
             number = int(ids[y, x])
             name = values["labels"].get(str(number), {"name": ""})["name"] if number else ""
-        edge = not (0 < x < width - 1 and 0 < y < height - 1)
-        if not edge:
-            around = np.s_[y - 1 : y + 2, x - 1 : x + 2]
-            edge = ids is not None and bool((ids[around] != ids[y, x]).any())
-            edge = edge or (depth is not None and bends(depth[around].astype(np.float64)))
+        edge = not (0 < x < width - 1 and 0 < y < height - 1) or bool(bent[y, x])
+        if not edge and ids is not None:
+            edge = bool((ids[y - 1 : y + 2, x - 1 : x + 2] != ids[y, x]).any())
+        # Cycles finds the rays of this row inexactly (see docs/conventions.md).
+        edge = edge or (isinstance(model, Fisheye) and abs(y + 0.5 - model.cy) <= 0.5)
         here = None if depth is None else float(depth[y, x])
-        pixels.append(Pixel(int(x), int(y), here, name, edge, 1.0 / min(values["fl_x"], values["fl_y"])))
+        size = 0.0 if here is None or np.isinf(here) else pixel_size(x, y, here, model) / here
+        pixels.append(Pixel(int(x), int(y), here, name, edge, size))
     return pixels
 
 
-def bends(depth: Any) -> bool:
-    """Whether the depths of 3x3 pixels are not those of a plane, or of the background alone."""
-    if not np.isfinite(depth).all():
-        return bool(np.isfinite(depth).any())
-    near = depth[1, 1] / depth
-    return bool(max(abs(near[1, 0] + near[1, 2] - 2), abs(near[0, 1] + near[2, 1] - 2)) > CREASE)
+def pixel_size(x: int, y: int, depth: float, model: CameraModel) -> float:
+    """The longer side of what a pixel sees at a depth, scene units; 0 if it sees nothing."""
+    sides = [
+        [model.unproject(x + 0.5 + end * dx, y + 0.5 + end * dy, depth) for end in (-0.01, 0.01)]
+        for dx, dy in ((1, 0), (0, 1))
+    ]
+    lengths = [float(np.linalg.norm(after - before)) / 0.02 for before, after in sides]
+    return max((length for length in lengths if length > 0), default=0.0)  # NaN where there is no ray.
 
 
 def compare_camera(row: SequenceResult, values: Mapping[str, Any], described: Mapping[str, Any]) -> None:
