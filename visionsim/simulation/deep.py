@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from visionsim.cameras import c2w_from_blender
+from visionsim.cameras import CameraModel, Fisheye, c2w_from_blender, camera_from_blender
 from visionsim.dataset.kinds import KINDS
-from visionsim.dataset.schema import read_document
+from visionsim.dataset.schema import CAMERA_FIELDS, read_document
 from visionsim.errors import DataError, SceneError, SchemaError, WorkerError
 from visionsim.io.exr import read_exr
 from visionsim.simulation.config import RenderConfig
@@ -30,6 +30,7 @@ from visionsim.simulation.plan import find_scenes
 from visionsim.simulation.pool import scratch_folder
 from visionsim.simulation.process import WorkerProcess, blender_command
 from visionsim.simulation.protocol import Done, Failed, Hello, Message, Request
+from visionsim.verify.geometry import Camera, bend, pixel_centres, spread3, unproject
 from visionsim.verify.report import ProgressOf, SequenceResult, Verified, VerifyReport
 
 __all__ = ["Pixel", "Tally", "compare", "verify_deep"]
@@ -42,7 +43,7 @@ OFF_CENTRE = 0.006
 with that, the more the smaller the cosine between ray and normal."""
 
 CREASE = 1e-3
-"""Relative second difference of inverse depth from one pixel to the next that is none on a plane."""
+"""How far, in parts of depth, a pixel's neighbours are from a plane with it where the surface bends or ends."""
 
 POSE_TOLERANCE = 1e-6
 """Of camera matrices: they are the same numbers, unless something else was rendered."""
@@ -56,10 +57,12 @@ class Conversation:
         self._asked = 0
         self.process = WorkerProcess(command, scratch, self._inbox.put)
         self.blender = ""
+        self.alive = True
 
     def hear(self) -> Message:
         message = self._inbox.get()
         if message is None:
+            self.alive = False
             words = [line for line in self.process.log_tail if line][-2:]
             raise WorkerError(f"Blender {self.process.exit_text()}: {' / '.join(words)}")
         return message
@@ -132,20 +135,22 @@ def verify_deep(
             )
             continue
         rows.setdefault(json.dumps(settings, sort_keys=True), []).append((row, transforms))
-    for key, group in rows.items():
-        settings = json.loads(key)
-        try:
-            with worker(executable) as talk:
-                talk.ask("open", open_arguments(blends[settings["scene_sha256"]], settings))
-                for row, transforms in group:
-                    if talk.blender != settings["blender"]:
-                        row.found.notes.append(
-                            f"deep: rendered by Blender {settings['blender']}, rays are cast by {talk.blender}"
-                        )
-                    verify_sequence(row, transforms, talk, frames, samples, seed, observe)
-        except (WorkerError, SceneError) as exc:
-            for row, _ in group:
-                row.found.add("deep", f"no rays could be cast: {exc}", file="transforms.json")
+    groups = [(json.loads(key), group) for key, group in rows.items()]
+    while groups:  # One worker for all of them, unless it dies.
+        with worker(executable) as talk:
+            while groups and talk.alive:
+                settings, group = groups.pop(0)
+                try:
+                    talk.ask("open", open_arguments(blends[settings["scene_sha256"]], settings))
+                    for row, transforms in group:
+                        if talk.blender != settings["blender"]:
+                            row.found.notes.append(
+                                f"deep: rendered by Blender {settings['blender']}, rays are cast by {talk.blender}"
+                            )
+                        verify_sequence(row, transforms, talk, frames, samples, seed, observe)
+                except (WorkerError, SceneError) as exc:
+                    for row, _ in group:
+                        row.found.add("deep", f"no rays could be cast: {exc}", file="transforms.json")
 
 
 def digest_of(path: Path) -> str:
@@ -295,12 +300,19 @@ def compare_camera(row: SequenceResult, values: Mapping[str, Any], described: Ma
             "deep", "the camera's pose is not that of the .blend", file="transforms.json", frame=values["frame"],
             expected=np.round(here, 6).tolist(), found=np.round(there, 6).tolist(),
         )  # fmt: skip
-    for name in ("lens", "shift_x", "shift_y", "sensor_width", "sensor_height"):
-        if name in values and values[name] != described[name]:
+    camera = camera_from_blender(described)
+    settings = {name: described[name] for name in CAMERA_FIELDS if name in described and name in values}
+    for name, value in {"camera_model": camera.model, **camera.fields(), **settings}.items():
+        if name not in values or not np.all(same(value, values[name])):
             row.found.add(
                 "deep", f"{name} is not that of the .blend's camera", file="transforms.json", frame=values["frame"],
-                expected=described[name], found=values[name],
+                expected=value, found=values.get(name),
             )  # fmt: skip
+
+
+def same(value: Any, other: Any) -> Any:
+    """Whether two values of a camera are the same, but for rounding in double precision."""
+    return value == other if isinstance(value, str) else np.isclose(value, other, rtol=1e-9, atol=1e-9)
 
 
 def compare(

@@ -60,7 +60,11 @@ def cast(scene: Any, frame: int, pixels: Sequence[Sequence[float]]) -> dict[str,
 def cast_into(depsgraph: Any, pixels: Sequence[Sequence[float]]) -> dict[str, Any]:
     described = camera.describe(depsgraph.scene_eval, depsgraph.scene_eval.camera)
     model, c2w = camera_from_blender(described), c2w_from_blender(described["matrix_world"])
-    shown = {instance.object.original.name_full for instance in depsgraph.object_instances if instance.show_self}
+    shown = {
+        (copy.object.original.name_full, rows_of(copy.matrix_world))
+        for copy in depsgraph.object_instances
+        if copy.show_self
+    }
     doubts = {obj.name_full: doubt for obj in bpy.data.objects if (doubt := why_uncertain(obj)) is not None}
     x, y = np.array(pixels, float).reshape(-1, 2).T
     # Cycles clips at depths of the camera's own kind.
@@ -69,15 +73,20 @@ def cast_into(depsgraph: Any, pixels: Sequence[Sequence[float]]) -> dict[str, An
     )
     hits = [
         along(depsgraph, start, end, model, c2w, shown) if np.isfinite(start).all() else []
-        for start, end in zip(starts, ends)
+        for start, end in zip(starts, ends, strict=True)
     ]
     return {"camera": described, "hits": hits, "uncertain": doubts}
 
 
-def along(
-    depsgraph: Any, start: Any, end: Any, model: CameraModel, c2w: Any, shown: set[str]
-) -> list[list[Any]]:
-    """The surface that a ray from `start` to `end` hits first, and those right behind it."""
+def rows_of(matrix: Any) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in matrix)
+
+
+def along(depsgraph: Any, start: Any, end: Any, model: CameraModel, c2w: Any, shown: set[Any]) -> list[list[Any]]:
+    """The surface that a ray from `start` to `end` hits first, and those right behind it.
+
+    `shown`: names and matrices (rows) of what is rendered. Rays also hit what only its copies show.
+    """
     direction = end - start
     reach = float(np.linalg.norm(direction))
     direction = direction / reach
@@ -87,7 +96,7 @@ def along(
         if gone >= reach:
             break
         origin = start + direction * gone
-        hit, location, normal, _, obj, _ = depsgraph.scene.ray_cast(
+        hit, location, normal, _, obj, matrix = depsgraph.scene.ray_cast(
             depsgraph, Vector(origin), Vector(direction), distance=reach - gone
         )
         if not hit:
@@ -97,7 +106,7 @@ def along(
         if found and depth > found[0][1] * (1 + BEHIND):
             break
         name = obj.original.name_full if obj.original is not None else obj.name_full
-        if name in shown and getattr(obj.original, "visible_camera", True):
+        if (name, rows_of(matrix)) in shown and getattr(obj.original, "visible_camera", True):
             found.append([name, depth, abs(float(np.array(normal) @ direction))])
         # Not the same surface once more.
         gone = max(far, gone) + 1e-5 * max(abs(depth), 1e-3)
