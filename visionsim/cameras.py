@@ -455,7 +455,7 @@ def camera_from_document(values: Mapping[str, Any]) -> CameraModel:
 
 def unshifted_sides(values: Mapping[str, Any]) -> dict[str, float]:
     """Blender's settings of an equirectangular camera, from its values in transforms.json: there, shift is in them."""
-    sides = {}
+    sides: dict[str, float] = {}
     for axis, shift in (("longitude", values["shift_x"]), ("latitude", values["shift_y"])):
         least, most = values[f"{axis}_min"], values[f"{axis}_max"]
         sides |= {f"{axis}_min": least - shift * (most - least), f"{axis}_max": most - shift * (most - least)}

@@ -35,8 +35,8 @@ def cast(scene: Any, frame: int, pixels: Sequence[Sequence[float]]) -> dict[str,
 
     Returns:
         `camera`: as `worker.camera.describe` says it. `hits`: for each pixel the surfaces that it may show, first the
-        one that was hit: [object's name, depth of the camera's kind, cosine of the angle between ray and normal]; empty if nothing
-        was hit. `uncertain`: object's name -> what lets rays see it otherwise than the renderer does.
+        one that was hit: [object's name, depth of the camera's kind, cosine of the angle between ray and normal]; empty
+        if nothing was hit. `uncertain`: object's name -> what lets rays see it otherwise than the renderer does.
     """
     import cycles.engine as engine
 
