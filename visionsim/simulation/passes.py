@@ -110,12 +110,16 @@ def to_depth(passes: Passes, view: View) -> dict[str, Any]:
 
 
 def to_camera_normals(passes: Passes, view: View) -> dict[str, Any]:
-    """Blender's normals are world space; a camera sees R^T n."""
+    """Blender's normals are world space; a camera sees R^T n. Where Blender has none (NaN) they are 0.
+
+    At the rim of a fisheye's circle bump maps give NaN: they need the ray of the next pixel, and there is none.
+    """
     normals = get_pass(passes, "Normal") @ view.camera.c2w[:3, :3].astype(np.float32)
     lengths = np.sqrt(np.einsum("hwc,hwc->hw", normals, normals))
-    valid = (lengths > 0) & ~background(passes)
+    valid = (lengths > 0) & ~background(passes)  # False for NaN.
     scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=valid)
-    normals = normals * scale[..., None] + np.float32(0)  # Adding zero turns -0.0 into 0.0.
+    normals = np.where(valid[..., None], normals, np.float32(0)) * scale[..., None]
+    normals += np.float32(0)  # Turns -0.0 into 0.0.
     return {name: normals[..., i] for i, name in enumerate("RGB")}
 
 

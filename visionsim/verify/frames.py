@@ -328,6 +328,11 @@ def check_background(frame: FrameData, found: Found) -> None:
         masks["segmentations"] = frame.ids != 0
     if frame.normals is not None:
         masks["normals"] = frame.normals.any(axis=0)
+        for other in ("depths", "segmentations"):
+            if other in masks:
+                # At the rim Blender may have no normal: bump maps need the ray of the next pixel.
+                masks["normals"] |= masks[other] & ~spread3(frame.rays)[0]
+                break
     if frame.flow is not None:
         masks["flows"] = frame.flow.any(axis=0)
     if len(masks) > 1:
