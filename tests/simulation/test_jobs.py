@@ -34,7 +34,6 @@ from visionsim.simulation.jobs import (
     Written,
 )
 
-
 HUGE = 1 << 40
 """Bytes of memory with which a worker is replaced, if it had less before."""
 
@@ -200,7 +199,9 @@ class Model:
         assert self.queue.unwritten == len(self.rendered)
         idle = [w for w in self.workers.values() if w.ready and not w.sent and not w.leaving]
         busy = [worker for worker in self.workers.values() if worker.sent]
-        outstanding = busy or self.rendered or any(not worker.ready or worker.leaving for worker in self.workers.values())
+        outstanding = (
+            busy or self.rendered or any(not worker.ready or worker.leaving for worker in self.workers.values())
+        )
         assert self.queue.finished or outstanding, "nothing can happen any more, and there is work left"
         if not self.interrupted:
             assert not (self.queue.finished and self.pending), "finished, with frames left"

@@ -435,9 +435,7 @@ class JobQueue:
         for depth in range(1, SENT_AHEAD + 1):
             for number, worker in self.workers.items():
                 # Nothing is sent ahead that another worker could begin at once.
-                if worker.status in (Status.READY, Status.BUSY) and (
-                    depth == 1 or self._unsent() >= len(self.workers)
-                ):
+                if worker.status in (Status.READY, Status.BUSY) and (depth == 1 or self._unsent() >= len(self.workers)):
                     actions += self._feed(number, worker, depth)
         for number, worker in self.workers.items():
             if worker.status in (Status.READY, Status.BUSY):
