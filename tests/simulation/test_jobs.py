@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visionsim.simulation.jobs import (
+    RESTART_FAILURES,
     SENT_AHEAD,
     START_FAILURES,
     UNWRITTEN_PER_WORKER,
@@ -693,7 +694,7 @@ def test_dead_last_worker_fails_the_rest_when_none_can_be_started():
     model = Model(max_workers=2, max_attempts=1)
     model.add(frames("a", 1), frames("b", 1))
     model.ready(0)
-    for number in range(1, 1 + START_FAILURES):
+    for number in range(1, 1 + RESTART_FAILURES):
         model.die(number, "exited with code 127")
     model.die(0)
     assert model.queue.finished

@@ -221,6 +221,7 @@ class RunClient:
             if item.missing:
                 prepare(item)
             else:
+                remove_partials(item.plan.folder)
                 self.finalise(item)
         return [
             Job(item.plan.scene.name, item.plan.name, tuple(item.missing))
@@ -267,7 +268,11 @@ def prepare(item: OpenSequence) -> None:
     # They say that the sequence is complete, which it is not.
     for name in ("transforms.json", "info.json"):
         (item.plan.folder / name).unlink(missing_ok=True)
-    # What a killed run was about to write.
-    for left in item.plan.folder.glob("**/.*.partial*"):
-        left.unlink()
+    remove_partials(item.plan.folder)
     item.journal.begin()
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what a killed run was about to write."""
+    for left in folder.glob("**/.*.partial*"):
+        left.unlink()

@@ -228,8 +228,8 @@ SENT_AHEAD = 2
 UNWRITTEN_PER_WORKER = 3
 """Rendered frames that may wait for the writers before workers are held back."""
 
-START_FAILURES = 3
-"""Workers that may die one after the other before saying hello, until we stop trying."""
+START_FAILURES, RESTART_FAILURES = 3, 10
+"""Workers that may die one after the other before saying hello, until we stop trying; the second once any has."""
 
 WRITE_FAILURES = 3
 """Frames that may fail to be written one after the other, until we stop trying."""
@@ -257,6 +257,8 @@ class JobQueue:
     unwritten: int = 0
     attempts: Counter[Task] = field(default_factory=Counter)
     failed_scenes: set[str] = field(default_factory=set)
+    ever_ready: bool = False
+    """Whether any worker has said hello."""
     start_failures: int = 0
     start_failure: str = ""
     """What became of the last of them."""
@@ -287,6 +289,7 @@ class JobQueue:
         match event:
             case WorkerReady(number):
                 self.start_failures = 0
+                self.ever_ready = True
                 self.workers[number].status = Status.READY
                 return self._proceed()
             case WorkerDied(number, reason):
@@ -322,6 +325,7 @@ class JobQueue:
         if isinstance(task, OpenTask):
             worker.scene = task.scene
             worker.settled.clear()
+            self.attempts.pop(task, None)  # It can be opened; in a long run many a worker may die over it.
             return [Finish(task), *self._proceed()]
         self.unwritten += 1
         worker.rendered += 1
@@ -380,7 +384,7 @@ class JobQueue:
 
     @property
     def _cannot_start(self) -> bool:
-        return self.start_failures >= START_FAILURES
+        return self.start_failures >= (RESTART_FAILURES if self.ever_ready else START_FAILURES)
 
     def _may_retry(self, task: Task) -> bool:
         self.attempts[task] += 1
