@@ -14,6 +14,7 @@ VisionsimError
 │   └── ProtocolError          it said something we do not understand
 ├── DataError                  a file does not hold what its kind promises
 │   └── SchemaError            ... a JSON document that its schema refuses
+├── DiskFull                   there is no room for what was to be written
 └── ShapeError                 arrays of the wrong shape
 """
 
@@ -23,6 +24,7 @@ __all__ = [
     "BlenderNotFound",
     "ConfigError",
     "DataError",
+    "DiskFull",
     "InputNotFound",
     "OutputNotWritable",
     "ProtocolError",
@@ -92,6 +94,10 @@ class DataError(VisionsimError, ValueError):
 
 class SchemaError(DataError):
     """A JSON document does not match its schema."""
+
+
+class DiskFull(VisionsimError, OSError):
+    """There is no room for what was to be written; the same command goes on when there is."""
 
 
 class ShapeError(VisionsimError, ValueError):

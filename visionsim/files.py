@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from visionsim.errors import OutputNotWritable
+from visionsim.errors import DiskFull, OutputNotWritable
 
-__all__ = ["checksum", "ensure_writable", "natural_key", "whole_file", "write_json"]
+__all__ = ["checksum", "ensure_room", "ensure_writable", "natural_key", "whole_file", "write_json"]
 
 
 @contextmanager
@@ -73,3 +74,15 @@ def ensure_writable(folder: Path) -> None:
         reason = exc.strerror or str(exc)
         message = f"Cannot write to the output folder: {reason.lower()} at {ancestor}. Choose another one than {folder}"
         raise OutputNotWritable(message) from exc
+
+
+def ensure_room(folder: Path, num_bytes: int) -> None:
+    """Raise DiskFull unless so many bytes are free where `folder`, which may not be there yet, will be."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise DiskFull(
+            f"the disk is nearly full: {free / 1e6:.0f} MB are free at {folder}, and {num_bytes / 1e6:.0f} MB are kept "
+            "for what is in hand; make room and start the command again"
+        )

@@ -12,15 +12,17 @@ from typing import Any, Protocol
 
 from visionsim.dataset.journal import Journal
 from visionsim.errors import ConfigError, DataError, RequestError
+from visionsim.files import ensure_room
 from visionsim.simulation.config import GROUND_TRUTHS, RenderConfig, settings_of
 from visionsim.simulation.host import num_threads
-from visionsim.simulation.jobs import Fail, FrameTask, Job, Task
+from visionsim.simulation.jobs import UNWRITTEN_PER_WORKER, Fail, FrameTask, Job, Retry, Task
 from visionsim.simulation.labels import LabelRules, label_table
 from visionsim.simulation.plan import Plan, SceneFile, SceneInfo, ScenePlan, SequencePlan, bytes_per_frame
 from visionsim.simulation.report import (
     Failure,
     FrameDone,
     FrameFailed,
+    FrameRetried,
     Note,
     Observer,
     RunPlanned,
@@ -31,6 +33,10 @@ from visionsim.simulation.report import (
 )
 
 __all__ = ["RunClient", "RunRequest"]
+
+
+RAW_BYTES_PER_PIXEL = 48
+"""Of a picture and all kinds of ground truth with previews, if nothing can be compressed."""
 
 
 class RunRequest(Protocol):
@@ -79,6 +85,9 @@ class RunClient:
         self.errors: dict[str, str] = {}
         self.sequences: dict[str, OpenSequence] = {}
         self.planning = True
+        # What all frames in hand take at most, and the journal's lines.
+        pixels = config.width * config.height
+        self.room = UNWRITTEN_PER_WORKER * workers * pixels * RAW_BYTES_PER_PIXEL + (1 << 20)
         self.settings: dict[str, Any] = {
             **dataclasses.asdict(config),
             "addons": list(config.addons),
@@ -115,6 +124,7 @@ class RunClient:
             previews=config.debug,
             flow_direction=config.flow_direction,
         )
+        ensure_room(item.plan.folder, self.room)
         record = write_frame(item.plan.folder, task.frame, reply, form)
         with item.lock:
             item.journal.append(record)
@@ -134,7 +144,8 @@ class RunClient:
         task = fail.task
         if isinstance(task, FrameTask):
             self.sequences[task.sequence].row.failed += 1
-            self.report.failures.append(Failure(task.scene, task.sequence, (task.frame,), fail.message))
+            failure = Failure(task.scene, task.sequence, (task.frame,), fail.message, fail.set_aside)
+            self.report.failures.append(failure)
             self.observe(FrameFailed(task.sequence, task.frame, fail.message))
             return
         if fail.kind == "request" and self.planning:
@@ -145,6 +156,12 @@ class RunClient:
             self.scene_opened(task.scene)
         else:
             self.observe(Note(f"Scene {task.scene} is given up: {fail.message}"))
+
+    def retried(self, retry: Retry) -> None:
+        task = retry.task
+        if isinstance(task, FrameTask):
+            self.sequences[task.sequence].row.retried += 1
+            self.observe(FrameRetried(task.sequence, task.frame, retry.message))
 
     def note(self, message: str) -> None:
         self.report.notes.append(message)
@@ -204,6 +221,7 @@ class RunClient:
             if item.missing:
                 prepare(item)
             else:
+                remove_partials(item.plan.folder)
                 self.finalise(item)
         return [
             Job(item.plan.scene.name, item.plan.name, tuple(item.missing))
@@ -250,7 +268,11 @@ def prepare(item: OpenSequence) -> None:
     # They say that the sequence is complete, which it is not.
     for name in ("transforms.json", "info.json"):
         (item.plan.folder / name).unlink(missing_ok=True)
-    # What a killed run was about to write.
-    for left in item.plan.folder.glob("**/.*.partial*"):
-        left.unlink()
+    remove_partials(item.plan.folder)
     item.journal.begin()
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what a killed run was about to write."""
+    for left in folder.glob("**/.*.partial*"):
+        left.unlink()
