@@ -5,6 +5,7 @@ VisionsimError
 │   ├── ConfigError            an option or a configuration file is wrong
 │   ├── SamplingError          the sequences asked for do not fit into the scene's range
 │   ├── SettingsMismatch       the folder holds data that was made with other settings
+│   ├── FolderInUse            another run works on the folder
 │   ├── InputNotFound          a scene, folder or file that was named does not exist
 │   └── OutputNotWritable      the output folder cannot be written
 ├── BlenderNotFound            no Blender to work with (exit code 2)
@@ -25,6 +26,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DiskFull",
+    "FolderInUse",
     "InputNotFound",
     "OutputNotWritable",
     "ProtocolError",
@@ -58,6 +60,15 @@ class SamplingError(RequestError):
 
 class SettingsMismatch(RequestError):
     """The output folder holds data that was made with other settings."""
+
+    def __init__(self, message: str, differences: str = "") -> None:
+        super().__init__(message)
+        self.differences = differences
+        """The settings that differ, with both values."""
+
+
+class FolderInUse(RequestError):
+    """Another run works on the output folder."""
 
 
 class InputNotFound(RequestError, FileNotFoundError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -9,22 +10,33 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from visionsim.errors import DiskFull, OutputNotWritable
 
-__all__ = ["checksum", "ensure_room", "ensure_writable", "natural_key", "whole_file", "write_json"]
+__all__ = [
+    "checksum",
+    "ensure_room",
+    "ensure_writable",
+    "flush_folder",
+    "make_folder",
+    "natural_key",
+    "remove_empty",
+    "whole_file",
+    "write_json",
+]
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Yield a sibling path to write; it becomes `path` only if the block succeeds.
 
     The content reaches the disk before the name does, so that a machine that loses power leaves either
-    the old state or the complete file.
+    the old state or the complete file. Whoever writes many files may leave it to `flush_folder` that their names are
+    there to stay, by `flush=False`.
     """
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")  # Encoders look at the suffix.
     try:
@@ -32,8 +44,52 @@ def whole_file(path: Path) -> Iterator[Path]:
         with open(partial, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(partial, path)
+        if flush:
+            flush_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Return when the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):  # Some network file systems do so by themselves.
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder that is there to stay, and those above it; returns the ones that were not there, inner ones first.
+
+    Others may make or remove the same ones meanwhile.
+    """
+    made: list[Path] = []
+    wanted = [folder]
+    while wanted:
+        try:
+            wanted[-1].mkdir()
+        except FileExistsError:
+            if not wanted[-1].is_dir():
+                raise
+            wanted.pop()
+        except FileNotFoundError:
+            wanted.append(wanted[-1].parent)
+        else:
+            made.insert(0, wanted.pop())
+    for new in made:
+        flush_folder(new.parent)
+    return made
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those folders that hold nothing; inner ones come first."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -71,6 +71,13 @@ def create_datasets(
         bool,
         typer.Option(help="Open the scenes, show what would be rendered, and write nothing.", rich_help_panel=OUTPUT),
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            help="Start a sequence over if what is there was made with other settings, and so cannot be kept.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     render_config: RenderConfig | None = None,
     observe: Observer | None = None,
 ) -> RunReport | Plan:
@@ -89,6 +96,7 @@ def create_datasets(
         anim_end: last authored frame, inclusive; None is the scene's.
         labels: file of patterns that give objects their classes; see docs/labels.md.
         dry_run: return the Plan, render nothing, write nothing.
+        force: remove what a sequence holds if that cannot be kept, instead of refusing.
         render_config: what to render and how; by default RenderConfig().
         observe: called with each event of `visionsim.simulation.report`, from this thread.
     Returns:
@@ -111,4 +119,10 @@ def create_datasets(
         anim_end=anim_end,
         labels=rules,
     )
-    return run(request, render_config or RenderConfig(), dry_run=dry_run, observe=observe or (lambda event: None))
+    return run(
+        request,
+        render_config or RenderConfig(),
+        dry_run=dry_run,
+        force=force,
+        observe=observe or (lambda event: None),
+    )

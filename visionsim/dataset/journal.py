@@ -1,8 +1,8 @@
 """The record of a sequence on disk: its settings, and one line for each frame whose files are all there.
 
 `.visionsim/journal.jsonl` in the sequence's folder. `transforms.json` is made from it, and a later run trusts a
-file only if it is what its line says. A line is written after its frame's files, in one piece; a torn last line is
-a frame that is not there.
+file only if it is what its line says. A line is written after its frame's files, in one piece, and ends with its own
+checksum; a torn or damaged line is a frame that is not there.
 """
 
 from __future__ import annotations
@@ -10,17 +10,28 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.errors import DataError, SettingsMismatch
-from visionsim.files import checksum, whole_file
+from visionsim.files import checksum, make_folder, remove_empty, whole_file
 
-__all__ = ["FrameRecord", "Journal", "StoredFile", "settings_digest"]
+__all__ = ["DOCUMENTS", "FrameRecord", "Journal", "StoredFile", "remove_partials", "settings_digest"]
 
-FORMAT = 1
+FORMAT = 2
+
+SEAL = ',"crc32":"'
+"""Where a line's own checksum begins."""
+
+DOCUMENTS = ("transforms.json", "info.json")
+"""What says that a sequence is complete."""
+
+SUFFIXES = (".png", ".jpg", ".exr")
+"""Of pictures, ground truth and previews."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +70,29 @@ class FrameRecord:
     def to_line(self) -> str:
         files = {kind: [f.path, f.size, f.crc32] for kind, f in self.files.items()}
         document = {"frame": self.frame, "channels": self.channels, "files": files, "camera": self.camera}
-        return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
+        return sealed(document)
 
     @classmethod
     def from_line(cls, line: str) -> FrameRecord:
-        document = json.loads(line)
+        """Raises ValueError, KeyError or TypeError if it is not what `to_line` gave."""
+        document = unsealed(line)
         files = {kind: StoredFile(*values) for kind, values in document["files"].items()}
         return cls(document["frame"], document["channels"], document["camera"], files)
+
+
+def sealed(document: Mapping[str, Any]) -> str:
+    """A line of the journal: one JSON object, whose last value is the CRC-32 of what is before it."""
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)[:-1]
+    return f'{text}{SEAL}{zlib.crc32(text.encode()):08x}"}}\n'
+
+
+def unsealed(line: str) -> dict[str, Any]:
+    """The object of a line; raises ValueError unless it is what was written."""
+    text, _, seal = line.rpartition(SEAL)
+    if seal != f'{zlib.crc32(text.encode()):08x}"}}\n':
+        raise ValueError("damaged")
+    document: dict[str, Any] = json.loads(text + "}")
+    return document
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
@@ -98,7 +125,7 @@ class Journal:
         if journal is None:
             return cls(folder, dict(settings))
         if journal.settings != settings:
-            raise SettingsMismatch(mismatch_message(folder, journal.settings, settings))
+            raise mismatch(folder, journal.settings, settings)
         journal.settings = dict(settings)  # In the order that documents have them, so that they are written alike.
         return journal
 
@@ -114,21 +141,22 @@ class Journal:
             text = journal.path.read_text(encoding="utf-8", errors="replace")  # Damage is found line by line.
         except FileNotFoundError:
             return None
-        lines = text.splitlines(keepends=True)
+        head, *lines = text.splitlines(keepends=True) or [""]
         try:
-            header = json.loads(lines[0])
+            header = unsealed(head)
             if header["journal"] != FORMAT:
                 raise ValueError(f"format {header['journal']}")
             journal.settings = dict(header["settings"])
-        except (IndexError, ValueError, KeyError, TypeError) as exc:
-            raise DataError(f"Not a journal of this version of visionsim ({exc}); remove it: {journal.path}") from exc
-        for line in lines[1:]:
-            if line.endswith("\n"):
-                try:
-                    record = FrameRecord.from_line(line)
-                except (ValueError, KeyError, TypeError):
-                    continue  # Torn by a crash and appended to later: its frame is not there.
-                journal.records[record.frame] = record
+        except (ValueError, KeyError, TypeError) as exc:
+            raise DataError(
+                f"The journal is damaged, or was written by another version of visionsim: {journal.path}"
+            ) from exc
+        for line in lines:
+            try:
+                record = FrameRecord.from_line(line)
+            except (ValueError, KeyError, TypeError):
+                continue  # Torn by a crash, or damaged later: its frame is not there.
+            journal.records[record.frame] = record
         return journal
 
     def intact(self, frame: int, kinds: Iterable[str]) -> bool:
@@ -144,27 +172,54 @@ class Journal:
 
     def begin(self) -> None:
         """Write the journal anew, whole: the settings, then the frames known so far in order."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        header = json.dumps({"journal": FORMAT, "settings": self.settings}, sort_keys=True, allow_nan=False)
+        make_folder(self.path.parent)
+        settings = {name: self.settings[name] for name in sorted(self.settings)}
         with whole_file(self.path) as partial, open(partial, "w", encoding="utf-8") as stream:
-            stream.write(header + "\n")
+            stream.write(sealed({"journal": FORMAT, "settings": settings}))
             stream.writelines(self.records[frame].to_line() for frame in sorted(self.records))
 
     def append(self, record: FrameRecord) -> None:
         """Add a frame whose files are all in place, on disk and in memory."""
         self.records[record.frame] = record
-        with open(self.path, "ab") as stream:
-            stream.write(record.to_line().encode())
+        with open(self.path, "r+b") as stream:
+            stream.seek(-1, os.SEEK_END)
+            torn = stream.read(1) != b"\n"  # By a full disk perhaps: it must not take our line with it.
+            stream.write(b"\n" * torn + record.to_line().encode())
             stream.flush()
             os.fsync(stream.fileno())
 
+    def erase(self, frames: Iterable[int]) -> None:
+        """Remove what visionsim wrote here: documents, all files of the frames recorded and of `frames`, the journal.
 
-def mismatch_message(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+        Files are known by the names that visionsim gives, whatever the journal says; nothing else is touched.
+        """
+        for name in DOCUMENTS:
+            (self.folder / name).unlink(missing_ok=True)
+        remove_partials(self.folder)
+        folders = ("frames", *KINDS)
+        for frame in sorted({*self.records, *frames}):
+            for kind in folders:
+                for suffix in SUFFIXES:  # Previews lie beside the ground truth.
+                    (self.folder / frame_path(kind, frame, suffix)).unlink(missing_ok=True)
+        remove_empty(self.folder / kind for kind in folders)
+        self.records.clear()
+        self.path.unlink(missing_ok=True)  # Last: where it is, the folder is known to hold data of other settings.
+
+
+def mismatch(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> SettingsMismatch:
     """Name the settings that differ, with both values."""
     names = sorted(n for n in {*stored, *wanted} if (n in stored, stored.get(n)) != (n in wanted, wanted.get(n)))
     was, now = ({name: repr(of[name]) if name in of else "absent" for name in names} for of in (stored, wanted))
     fields = ", ".join(f"{name} (there {was[name]}, now {now[name]})" for name in names)
-    return (
+    return SettingsMismatch(
         f"The folder holds frames made with other settings: {fields}. "
-        f"Use the same settings, another output folder, or remove this one: {folder}"
+        f"Use the same settings, another output folder, or --force to start this one over: {folder}",
+        fields,
     )
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what a killed run was about to write."""
+    for part in ("", ".visionsim", "frames", *KINDS):
+        for left in (folder / part).glob(".*.partial*"):
+            left.unlink()

@@ -15,7 +15,7 @@ from visionsim.dataset.journal import FrameRecord, Journal, StoredFile
 from visionsim.dataset.kinds import frame_path
 from visionsim.dataset.schema import info_document, transforms_document, write_document
 from visionsim.errors import DataError
-from visionsim.files import whole_file
+from visionsim.files import flush_folder, make_folder, whole_file
 from visionsim.io.exr import read_passes, write_exr
 from visionsim.io.images import SUFFIXES, clean_picture
 from visionsim.simulation.passes import PASSES, View, with_copies
@@ -61,15 +61,17 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
         for kind in form.kinds:
             channels = PASSES[kind].convert(passes, view)
             files[kind] = place(folder, kind, frame, ".exr")
-            with whole_file(files[kind]) as partial:
+            with whole_file(files[kind], flush=False) as partial:
                 write_exr(partial, channels, form.exr_codec)
             if form.previews:
                 preview = colorize(kind, channels, flow_direction=form.flow_direction)
-                with whole_file(place(folder, kind, frame, ".png")) as partial:
+                with whole_file(place(folder, kind, frame, ".png"), flush=False) as partial:
                     Image.fromarray(preview).save(partial)
     files["frames"] = place(folder, "frames", frame, SUFFIXES[form.file_format])
-    with whole_file(files["frames"]) as partial:
+    with whole_file(files["frames"], flush=False) as partial:
         num_channels = clean_picture(Path(reply["picture"]), partial, form.file_format, form.exr_codec)
+    for path in files.values():
+        flush_folder(path.parent)  # All at the end: the first does it for the others, as far as the file system can.
     for name in ("picture", "arrays", "multilayer", "copies"):
         if name in reply:
             Path(reply[name]).unlink()
@@ -80,7 +82,7 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
 def place(folder: Path, kind: str, frame: int, suffix: str) -> Path:
     """Where a file goes; its folder is made."""
     path = folder / frame_path(kind, frame, suffix)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     return path
 
 

@@ -76,7 +76,9 @@ def find_sequences(roots: Sequence[Path]) -> list[Path]:
 
 def sequences_in(root: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(root, followlinks=True):
-        if "transforms.json" in files or {".visionsim", "frames"} & set(folders):
+        # The folder of the whole dataset may have a `.visionsim` as well, with records of runs.
+        journal = Path(folder, ".visionsim", "journal.jsonl")
+        if "transforms.json" in files or "frames" in folders or journal.exists():
             folders.clear()
             yield Path(folder)
 
