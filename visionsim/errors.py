@@ -5,6 +5,7 @@ VisionsimError
 │   ├── ConfigError            an option or a configuration file is wrong
 │   ├── SamplingError          the sequences asked for do not fit into the scene's range
 │   ├── SettingsMismatch       the folder holds data that was made with other settings
+│   ├── IncompleteScene        a scene lacks what its pictures need, and --strict
 │   ├── InputNotFound          a scene, folder or file that was named does not exist
 │   └── OutputNotWritable      the output folder cannot be written
 ├── BlenderNotFound            no Blender to work with (exit code 2)
@@ -23,6 +24,7 @@ __all__ = [
     "BlenderNotFound",
     "ConfigError",
     "DataError",
+    "IncompleteScene",
     "InputNotFound",
     "OutputNotWritable",
     "ProtocolError",
@@ -56,6 +58,10 @@ class SamplingError(RequestError):
 
 class SettingsMismatch(RequestError):
     """The output folder holds data that was made with other settings."""
+
+
+class IncompleteScene(RequestError):
+    """A scene lacks what its pictures need, and the run was to be strict about that."""
 
 
 class InputNotFound(RequestError, FileNotFoundError):

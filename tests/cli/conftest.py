@@ -59,9 +59,12 @@ class FakeRun:
     request: Any = None
     config: RenderConfig | None = None
     dry_run: bool | None = None
+    strict: bool | None = None
 
-    def __call__(self, request: Any, config: RenderConfig, *, dry_run: bool = False, observe: Any) -> RunReport | Plan:
-        self.request, self.config, self.dry_run = request, config, dry_run
+    def __call__(
+        self, request: Any, config: RenderConfig, *, dry_run: bool = False, strict: bool = False, observe: Any
+    ) -> RunReport | Plan:
+        self.request, self.config, self.dry_run, self.strict = request, config, dry_run, strict
         for event in self.events:
             observe(event)
         if isinstance(self.result, BaseException):
@@ -103,7 +106,7 @@ def made_plan(scenes: int = 2, sequences: int = 2, frames: int = 10, *, root: Pa
     plans = []
     for number in range(1, scenes + 1):
         scene = SceneFile(f"room{number}", Path(f"scenes/room{number}.blend"))
-        warnings = ("The texture wood.png is missing",) if number == 2 else ()
+        missing = ("texture 'wood.png' is missing (renders pink): wood.png",) if number == 2 else ()
         info = SceneInfo(
             blender="5.2.3",
             digest="ab12",
@@ -114,7 +117,8 @@ def made_plan(scenes: int = 2, sequences: int = 2, frames: int = 10, *, root: Pa
             device="cpu",
             labels={},
             flow="from depth and matrices: nothing deforms",
-            warnings=warnings,
+            missing=missing,
+            warnings=("stereo is switched off",) if number == 2 else (),
         )
         chosen = []
         for index in range(sequences):

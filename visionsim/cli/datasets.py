@@ -71,6 +71,12 @@ def create_datasets(
         bool,
         typer.Option(help="Open the scenes, show what would be rendered, and write nothing.", rich_help_panel=OUTPUT),
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            help="Refuse scenes with missing files, or with scripts that did not run.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     render_config: RenderConfig | None = None,
     observe: Observer | None = None,
 ) -> RunReport | Plan:
@@ -89,6 +95,7 @@ def create_datasets(
         anim_end: last authored frame, inclusive; None is the scene's.
         labels: file of patterns that give objects their classes; see docs/labels.md.
         dry_run: return the Plan, render nothing, write nothing.
+        strict: raise IncompleteScene if a scene lacks files, or scripts that did not run.
         render_config: what to render and how; by default RenderConfig().
         observe: called with each event of `visionsim.simulation.report`, from this thread.
     Returns:
@@ -111,4 +118,10 @@ def create_datasets(
         anim_end=anim_end,
         labels=rules,
     )
-    return run(request, render_config or RenderConfig(), dry_run=dry_run, observe=observe or (lambda event: None))
+    return run(
+        request,
+        render_config or RenderConfig(),
+        dry_run=dry_run,
+        strict=strict,
+        observe=observe or (lambda event: None),
+    )

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from visionsim.errors import InputNotFound, SamplingError
+from visionsim.errors import IncompleteScene, InputNotFound, SamplingError
 from visionsim.files import ensure_writable
 from visionsim.simulation.client import RunClient
 from visionsim.simulation.config import RenderConfig, check_config
@@ -116,6 +116,7 @@ def run(
     config: RenderConfig,
     *,
     dry_run: bool = False,
+    strict: bool = False,
     observe: Observer,
 ) -> RunReport | Plan:
     """Plan, and unless `dry_run` render what is missing.
@@ -124,6 +125,7 @@ def run(
         request: what is wanted.
         config: how; never changed.
         dry_run: return the Plan, render nothing, write nothing.
+        strict: refuse scenes that lack something which their pictures need.
         observe: called with events as they happen, from this thread.
     Raises:
         RequestError: what was asked for cannot be done; nothing was written.
@@ -146,6 +148,8 @@ def run(
         complete = pool.run(Job(name) for name in scenes)
         if complete:
             plan = client.make_plan()
+            if strict:
+                check_complete(plan)
             if dry_run:
                 return plan
             jobs = client.begin(plan)
@@ -153,3 +157,16 @@ def run(
                 pool.log_to(config.log_dir)
             complete = pool.run(jobs)
     return client.finish(interrupted=not complete, elapsed=time.monotonic() - started)
+
+
+def check_complete(plan: Plan) -> None:
+    """Raise IncompleteScene if any scene lacks what its pictures need; the message lists all of it."""
+    missing = [
+        f"{scene.scene.name}: {sentence}"
+        for scene in plan.scenes
+        if scene.info is not None
+        for sentence in scene.info.missing
+    ]
+    if missing:
+        lines = "".join(f"\n    {line}" for line in missing)
+        raise IncompleteScene(f"Scenes lack what their pictures need; supply it, or leave out --strict:{lines}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -12,6 +13,7 @@ from visionsim.cameras import camera_from_blender
 from visionsim.errors import SceneError
 from visionsim.simulation.config import time_stretch
 from visionsim.simulation.worker import animation, camera, compat, motion
+from visionsim.simulation.worker.containment import Contained, contained
 from visionsim.simulation.worker.fault import WorkerFault
 
 RENDERABLE = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "HAIR", "POINTCLOUD", "VOLUME"}
@@ -46,8 +48,8 @@ DECIDED = (
 """Beginnings of data paths of what `configure` sets; the artist's animation would undo it at the next frame."""
 
 
-def open_scene(blend: str, *, autoexec: bool, addons: list[str]) -> Any:
-    """Load the file and return its scene.
+def open_scene(blend: str, scratch: Path, *, autoexec: bool, addons: list[str]) -> tuple[Any, Contained]:
+    """Load the file; returns its scene, and what was done to keep the file from running and writing anything.
 
     Raises:
         WorkerFault: Blender cannot open it, or it has no scene that can be rendered.
@@ -56,7 +58,8 @@ def open_scene(blend: str, *, autoexec: bool, addons: list[str]) -> Any:
     # A file that fails to load leaves the one before it in place, and that would render happily.
     bpy.ops.wm.read_factory_settings(use_empty=True)
     try:
-        bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False, use_scripts=autoexec)
+        with contained(scratch, autoexec=autoexec) as found:
+            bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False, use_scripts=autoexec)
     except RuntimeError as exc:
         reason = str(exc).replace("Error: ", "").strip().splitlines()
         text = reason[0].rstrip(".") if reason else "unknown reason"
@@ -67,7 +70,7 @@ def open_scene(blend: str, *, autoexec: bool, addons: list[str]) -> Any:
     scene = bpy.context.scene
     if not any(layer.use for layer in scene.view_layers):
         raise WorkerFault("scene", "every view layer is switched off for rendering; switch one on")
-    return scene
+    return scene, found
 
 
 def enable_addons(addons: list[str]) -> None:
