@@ -192,20 +192,44 @@ def outputs():
     save("outputs")
 
 
+def refused():
+    """Scenes that cannot be rendered; the first one is the beginning of others."""
+    scene, _ = new_scene()
+    save("good")
+    scene.camera = None
+    save("blind")
+    lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
+    scene.collection.objects.link(lamp)
+    scene.camera = lamp
+    save("lamp")
+    scene, _ = new_scene()
+    import addon_utils
+
+    addon_utils.enable("cycles")
+    data = scene.camera.data
+    data.type = "PANO"
+    (data if hasattr(data, "panorama_type") else data.cycles).panorama_type = "MIRRORBALL"
+    save("ball")
+    scene, _ = new_scene()
+    for layer in scene.view_layers:
+        layer.use = False
+    save("dark")
+
+
 def disk_cache():
     """Cloth that keeps its frames in files beside the .blend."""
     scene, cube = new_scene(3)
     cloth = cube.modifiers.new("Cloth", "CLOTH")
     cloth.point_cache.frame_end = 3
-    save("disk_cache")  # Blender wants to know where to put them.
+    save("cached")  # Blender wants to know where to put them.
     cloth.point_cache.use_disk_cache = True
     for frame in (1, 2, 3):
         scene.frame_set(frame)
-    save("disk_cache")
+    save("cached")
 
 
 def fluid():
-    scene, cube = new_scene()
+    _, cube = new_scene()
     domain = cube.modifiers.new("Fluid", "FLUID")
     domain.fluid_type = "DOMAIN"
     domain.domain_settings.resolution_max = 8
@@ -321,7 +345,8 @@ def crashing():
 
 made = {
     "scripts": (scripts, osl),
-    "writing": (outputs, disk_cache, fluid),
+    "writing": (outputs, fluid),
+    "refused": (refused, disk_cache),
     "lacking": (lacking,),
     "crashing": (crashing,),
 }

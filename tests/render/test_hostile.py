@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from visionsim.errors import IncompleteScene
+from tests.bad_inputs import LACKING, REQUESTS, SCENES
+from visionsim.errors import ConfigError, IncompleteScene
 from visionsim.simulation.plan import Plan, SceneInfo
 from visionsim.simulation.report import RunReport
 from visionsim.simulation.run import AnimationRequest, DatasetRequest, run
@@ -101,8 +103,41 @@ def test_scenes_write_nothing_outside(hostile, tmp_path, small) -> None:
         assert f"File Output node {name!r} is switched off" in told, told
     assert "'Other scene'" not in told
     assert "fluid simulation of 'Cube' is not baked" in told
-    failures = {failure.scene: failure.message for failure in report.failures}
-    assert "the simulation 'Cloth' of 'Cube': not baked" in failures["disk_cache"]
+
+
+def test_scenes_that_cannot_be_rendered_say_why(hostile, tmp_path, small) -> None:
+    """As in docs/troubleshooting.md."""
+    folder = hostile.folder / "refused"
+    good = (folder / "good.blend").read_bytes()
+    (folder / "good.blend").unlink()
+    version = re.match(rb"BLENDER(?:-v\d\d\d|17-01v\d\d\d\d)", good)
+    assert version is not None
+    later = b"BLENDER-v999" if len(version[0]) == 12 else b"BLENDER17-01v9900"
+    for name, data in (
+        ("empty", b""),
+        ("truncated", good[: len(good) // 2]),
+        ("noise", bytes(range(256))),
+        ("newest", b"BLENDER17-01v9800" + good[: len(good) // 2]),
+        ("newer", later + good[len(later) :]),
+    ):
+        (folder / f"{name}.blend").write_bytes(data)
+    before = hostile.everything()
+    plan = run(DatasetRequest(folder, tmp_path / "data"), small, dry_run=True, observe=lambda event: None)
+    assert isinstance(plan, Plan)
+    errors = {scene.scene.name: scene.error for scene in plan.scenes if scene.error is not None}
+    assert errors.keys() == SCENES.keys()
+    for name, row in SCENES.items():
+        assert re.fullmatch(row.pattern, errors[name]), errors[name]
+    for name, row in LACKING.items():
+        (sentence,) = infos(plan)[name].missing
+        assert re.fullmatch(row.pattern, f"{name}: {sentence}"), sentence
+    request = AnimationRequest(folder / "newer.blend", tmp_path / "data")
+    for name, value in (("device_type", "metal"), ("addons", ("nobody",))):
+        with pytest.raises(ConfigError) as refused:
+            run(request, dataclasses.replace(small, **{name: value}), observe=lambda event: None)
+        assert re.fullmatch(REQUESTS[name].pattern, str(refused.value))
+    assert hostile.everything() == before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_scene_lacks_is_told_and_with_strict_refused(hostile, tmp_path, small, blender_knows) -> None:

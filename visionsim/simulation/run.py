@@ -64,6 +64,12 @@ class DatasetRequest:
         start = info.frame_start if self.anim_start is None else self.anim_start
         end = info.frame_end if self.anim_end is None else self.anim_end
         frames = stretched_range(start, end, config.keyframe_multiplier)
+        if not frames:
+            stretch = "" if config.keyframe_multiplier == 1 else f" times {config.keyframe_multiplier:g}"
+            raise SamplingError(
+                f"Scene {scene.name}: there is no frame from {start} to {end}{stretch}; "
+                "choose others with --anim-start and --anim-end"
+            )
         try:
             ranges = sample_starts(
                 frames, self.sequences_per_scene, self.num_frames, sampling=self.sampling, seed=self.seed
@@ -135,7 +141,7 @@ def run(
     scenes = {scene.name: scene for scene in request.scenes()}
     if not dry_run:
         ensure_writable(request.root)
-        ensure_writable(config.log_dir)
+        ensure_writable(config.log_dir, "folder of the logs")
     workers = num_workers(config)
     client = RunClient(request, config, workers, scenes, observe)
     command = blender_command(config.executable)

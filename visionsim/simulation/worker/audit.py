@@ -19,8 +19,8 @@ from visionsim.simulation.worker.scene import animated_settings
 
 
 def missing(scene: Any, contained: Contained, *, autoexec: bool) -> list[str]:
-    """What the picture lacks: files that are not there, and Python that did not run."""
-    return [*missing_files(scene), *(() if autoexec else scripts(contained))]
+    """What the picture lacks: what this Blender does not know, files that are not there, Python that did not run."""
+    return [*newer_file(), *missing_files(scene), *(() if autoexec else scripts(contained))]
 
 
 def notices(scene: Any, contained: Contained, *, engine: str, stretch: float) -> list[str]:
@@ -73,6 +73,14 @@ def replaced_settings(scene: Any, settings: dict[str, Any]) -> list[str]:
             for layer in layers
         ),
     ]
+
+
+def newer_file() -> list[str]:
+    """Blender opens files of later versions as well as it can, and says nothing."""
+    saved_by = tuple(bpy.data.version[:2])
+    if saved_by <= compat.VERSION[:2]:
+        return []
+    return [f"the file was saved by Blender {saved_by[0]}.{saved_by[1]}: what {bpy.app.version_string} lacks is lost"]
 
 
 def missing_files(scene: Any) -> list[str]:
