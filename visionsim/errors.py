@@ -6,6 +6,7 @@ VisionsimError
 │   ├── SamplingError          the sequences asked for do not fit into the scene's range
 │   ├── SettingsMismatch       the folder holds data that was made with other settings
 │   ├── FolderInUse            another run works on the folder
+│   ├── IncompleteScene        a scene lacks what its pictures need, and --strict
 │   ├── InputNotFound          a scene, folder or file that was named does not exist
 │   └── OutputNotWritable      the output folder cannot be written
 ├── BlenderNotFound            no Blender to work with (exit code 2)
@@ -27,6 +28,7 @@ __all__ = [
     "DataError",
     "DiskFull",
     "FolderInUse",
+    "IncompleteScene",
     "InputNotFound",
     "OutputNotWritable",
     "ProtocolError",
@@ -69,6 +71,10 @@ class SettingsMismatch(RequestError):
 
 class FolderInUse(RequestError):
     """Another run works on the output folder."""
+
+
+class IncompleteScene(RequestError):
+    """A scene lacks what its pictures need, and the run was to be strict about that."""
 
 
 class InputNotFound(RequestError, FileNotFoundError):

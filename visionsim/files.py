@@ -113,8 +113,10 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", text)]
 
 
-def ensure_writable(folder: Path) -> None:
+def ensure_writable(folder: Path, what: str = "output folder") -> None:
     """Raise OutputNotWritable unless `folder` can be created and written; leaves nothing behind.
+
+    `what` the folder is, in words, stands in the message.
 
     The check really writes: permission bits say nothing to root, or on a read-only file system.
     """
@@ -128,7 +130,7 @@ def ensure_writable(folder: Path) -> None:
             pass
     except OSError as exc:
         reason = exc.strerror or str(exc)
-        message = f"Cannot write to the output folder: {reason.lower()} at {ancestor}. Choose another one than {folder}"
+        message = f"Cannot write to the {what}: {reason.lower()} at {ancestor}. Choose another one than {folder}"
         raise OutputNotWritable(message) from exc
 
 

@@ -106,7 +106,7 @@ def made_plan(scenes: int = 2, sequences: int = 2, frames: int = 10, *, root: Pa
     plans = []
     for number in range(1, scenes + 1):
         scene = SceneFile(f"room{number}", Path(f"scenes/room{number}.blend"))
-        warnings = ("The texture wood.png is missing",) if number == 2 else ()
+        missing = ("texture 'wood.png' is missing (renders pink): wood.png",) if number == 2 else ()
         info = SceneInfo(
             blender="5.2.3",
             digest="ab12",
@@ -117,7 +117,8 @@ def made_plan(scenes: int = 2, sequences: int = 2, frames: int = 10, *, root: Pa
             device="cpu",
             labels={},
             flow="from depth and matrices: nothing deforms",
-            warnings=warnings,
+            missing=missing,
+            warnings=("stereo is switched off",) if number == 2 else (),
         )
         chosen = []
         for index in range(sequences):

@@ -80,7 +80,7 @@ class Service:
                 "blender": "0.0.0 fake", "digest": hashlib.sha256(text).hexdigest(), "frame_start": first,
                 "frame_end": last, "fps": 24.0, "camera": "Camera", "device": "cpu", "copies": {},
                 "objects": [{"name": "Cube", "class": None, "collections": [], "motion": "static"}],
-                "flow": "", "warnings": [],
+                "flow": "", "missing": [], "warnings": [],
             })  # fmt: skip
         refused = self.misbehave(request, str(given["frame"]))
         return refused or Done(request.id, self.render(given["frame"], given["name"]))

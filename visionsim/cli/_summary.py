@@ -140,6 +140,10 @@ def show_plan(plan: Plan, console: Console | None = None) -> None:
     if flows:
         show_list(console, "Flow is taken", "cyan", [f"{enumerated(names)}: {text}" for text, names in flows.items()])
         console.print()
+    missing = [f"{s.scene.name}: {sentence}" for s in opened if s.info is not None for sentence in s.info.missing]
+    if missing:
+        show_list(console, "Missing", "red", missing)
+        console.print()
     warnings = [f"{s.scene.name}: {warning}" for s in opened if s.info is not None for warning in s.info.warnings]
     if warnings:
         show_list(console, "Warnings", "yellow", warnings)
@@ -192,7 +196,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     for scene in plan.scenes:
         audit = None
         if scene.info is not None:
-            audit = {**dataclasses.asdict(scene.info), "warnings": list(scene.info.warnings)}
+            audit = {**dataclasses.asdict(scene.info)}
+            audit.update(missing=list(scene.info.missing), warnings=list(scene.info.warnings))
             del audit["labels"]  # Thousands of lines, and no part of the plan.
         sequences = [
             {

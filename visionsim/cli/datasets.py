@@ -78,6 +78,12 @@ def create_datasets(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            help="Refuse scenes with missing files, or with scripts that did not run.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     render_config: RenderConfig | None = None,
     observe: Observer | None = None,
 ) -> RunReport | Plan:
@@ -97,6 +103,7 @@ def create_datasets(
         labels: file of patterns that give objects their classes; see docs/labels.md.
         dry_run: return the Plan, render nothing, write nothing.
         force: remove what a sequence holds if that cannot be kept, instead of refusing.
+        strict: raise IncompleteScene if a scene lacks files, or scripts that did not run.
         render_config: what to render and how; by default RenderConfig().
         observe: called with each event of `visionsim.simulation.report`, from this thread.
     Returns:
@@ -124,5 +131,6 @@ def create_datasets(
         render_config or RenderConfig(),
         dry_run=dry_run,
         force=force,
+        strict=strict,
         observe=observe or (lambda event: None),
     )

@@ -158,7 +158,8 @@ class RunClient:
         elif self.planning:
             objects = result.pop("objects")
             labels = label_table(objects, result["copies"], self.asked.labels)
-            self.infos[task.scene] = SceneInfo(**{**result, "labels": labels, "warnings": tuple(result["warnings"])})
+            findings = {kind: tuple(result[kind]) for kind in ("missing", "warnings")}
+            self.infos[task.scene] = SceneInfo(**{**result, "labels": labels, **findings})
             self.scene_opened(task.scene)
 
     def failed(self, fail: Fail) -> None:
@@ -201,8 +202,9 @@ class RunClient:
     def scene_opened(self, scene: str) -> None:
         done = len(self.infos) + len(self.errors)
         self.observe(SceneOpened(scene, done, len(self.scenes), self.errors.get(scene)))
-        for warning in self.infos[scene].warnings if scene in self.infos else ():
-            self.note(f"Scene {scene}: {warning}")
+        if scene in self.infos:
+            for finding in (*self.infos[scene].missing, *self.infos[scene].warnings):
+                self.note(f"Scene {scene}: {finding}")
 
     def make_plan(self) -> Plan:
         """The plan for all scenes that could be opened; raises RequestError if it cannot be carried out."""

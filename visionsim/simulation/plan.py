@@ -65,8 +65,11 @@ class SceneInfo:
     """Path of each copy -> what the worker knows of it (`worker.instances`), for workers that open the scene later."""
     flow: str = ""
     """Where flow comes from and why, in words; empty if none is wanted."""
+    missing: tuple[str, ...] = ()
+    """What pictures lack, one sentence each: missing textures and libraries, scripts that did not run. `--strict`
+    makes these errors."""
     warnings: tuple[str, ...] = ()
-    """Findings of the audit, one sentence each: missing textures, embedded scripts, what cannot be slowed."""
+    """Other findings of the audit, one sentence each: what is replaced, what cannot be slowed."""
 
 
 @dataclass(frozen=True)

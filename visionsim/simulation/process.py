@@ -68,12 +68,16 @@ def blender_command(executable: str | None) -> list[str]:
     return [*command, *options, str(WORKER_MAIN), "--"]
 
 
-def worker_environment(scratch: Path) -> dict[str, str]:
+def worker_environment(program: str, scratch: Path) -> dict[str, str]:
     """A worker's environment: Blender's temporary folder lies in ours, and so goes with it if Blender is killed.
 
-    The worker finds visionsim by itself (see `worker.__main__`), whatever Python it is run by.
+    The worker finds visionsim by itself (see `worker.__main__`), whatever Python it is run by. Another Python than ours
+    does not get what the user's environment tells Python: with modules made for ours it could not even start.
     """
     environment = dict(os.environ)
+    if program != sys.executable:
+        for name in ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONWARNINGS"):
+            environment.pop(name, None)
     for name in ("TEMP", "TMP", "TMPDIR"):
         environment[name] = str(scratch)
     return environment
@@ -120,7 +124,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=worker_environment(self.scratch),
+            env=worker_environment(self._command[0], self.scratch),
             start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle, and killing reaches children.
         )
         self.state = State.RUNNING

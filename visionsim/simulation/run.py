@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from visionsim.errors import InputNotFound, SamplingError
+from visionsim.errors import IncompleteScene, InputNotFound, SamplingError
 from visionsim.files import ensure_writable
 from visionsim.simulation.client import RunClient
 from visionsim.simulation.config import RenderConfig, check_config
@@ -64,6 +64,12 @@ class DatasetRequest:
         start = info.frame_start if self.anim_start is None else self.anim_start
         end = info.frame_end if self.anim_end is None else self.anim_end
         frames = stretched_range(start, end, config.keyframe_multiplier)
+        if not frames:
+            stretch = "" if config.keyframe_multiplier == 1 else f" times {config.keyframe_multiplier:g}"
+            raise SamplingError(
+                f"Scene {scene.name}: there is no frame from {start} to {end}{stretch}; "
+                "choose others with --anim-start and --anim-end"
+            )
         try:
             ranges = sample_starts(
                 frames, self.sequences_per_scene, self.num_frames, sampling=self.sampling, seed=self.seed
@@ -117,6 +123,7 @@ def run(
     *,
     dry_run: bool = False,
     force: bool = False,
+    strict: bool = False,
     observe: Observer,
 ) -> RunReport | Plan:
     """Plan, and unless `dry_run` render what is missing.
@@ -126,6 +133,7 @@ def run(
         config: how; never changed.
         dry_run: return the Plan, render nothing, write nothing.
         force: start sequences over that cannot be gone on with, which else would be refused.
+        strict: refuse scenes that lack something which their pictures need.
         observe: called with events as they happen, from this thread.
     Raises:
         RequestError: what was asked for cannot be done; nothing was written.
@@ -135,7 +143,7 @@ def run(
     scenes = {scene.name: scene for scene in request.scenes()}
     if not dry_run:
         ensure_writable(request.root)
-        ensure_writable(config.log_dir)
+        ensure_writable(config.log_dir, "folder of the logs")
     workers = num_workers(config)
     client = RunClient(request, config, workers, scenes, observe, force=force)
     command = blender_command(config.executable)
@@ -148,6 +156,8 @@ def run(
         complete = pool.run(Job(name) for name in scenes)
         if complete:
             plan = client.make_plan()
+            if strict:
+                check_complete(plan)
             if dry_run:
                 return plan
             jobs = client.begin(plan)
@@ -155,3 +165,16 @@ def run(
                 pool.log_to(config.log_dir)
             complete = pool.run(jobs)
     return client.finish(interrupted=not complete, elapsed=time.monotonic() - started)
+
+
+def check_complete(plan: Plan) -> None:
+    """Raise IncompleteScene if any scene lacks what its pictures need; the message lists all of it."""
+    missing = [
+        f"{scene.scene.name}: {sentence}"
+        for scene in plan.scenes
+        if scene.info is not None
+        for sentence in scene.info.missing
+    ]
+    if missing:
+        lines = "".join(f"\n    {line}" for line in missing)
+        raise IncompleteScene(f"Scenes lack what their pictures need; supply it, or leave out --strict:{lines}")

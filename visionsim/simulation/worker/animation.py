@@ -23,8 +23,8 @@ COMPOSITOR_CLOCKS = {"SCENE_TIME": "Scene Time", "TIME": "Time Curve", "MOVIECLI
 """Types of compositor nodes that go by the rendered frame's number."""
 
 
-def animated_ids() -> Iterator[tuple[Any, Any]]:
-    """Every data-block that has animation data, shape keys included, and what has it: the block or its node tree."""
+def all_ids() -> Iterator[Any]:
+    """Every data-block of the file."""
     for name in dir(bpy.data):
         blocks = getattr(bpy.data, name)
         if name == "all_ids" or not isinstance(blocks, bpy.types.bpy_prop_collection):
@@ -32,9 +32,15 @@ def animated_ids() -> Iterator[tuple[Any, Any]]:
         for block in blocks:
             if not isinstance(block, bpy.types.ID):
                 break
-            for owner in (block, getattr(block, "node_tree", None)):
-                if owner is not None and getattr(owner, "animation_data", None) is not None:
-                    yield block, owner
+            yield block
+
+
+def animated_ids() -> Iterator[tuple[Any, Any]]:
+    """Every data-block that has animation data, shape keys included, and what has it: the block or its node tree."""
+    for block in all_ids():
+        for owner in (block, getattr(block, "node_tree", None)):
+            if owner is not None and getattr(owner, "animation_data", None) is not None:
+                yield block, owner
 
 
 def freeze_all_but_camera(scene: Any) -> None:
@@ -166,15 +172,13 @@ def unbaked(scene: Any) -> list[str]:
             continue
         if simulation.kind == "fluid":
             # Its frames are files; whether they are complete is Mantaflow's secret.
-            if not simulation.modifier.domain_settings.has_cache_baked_data:  # type: ignore[union-attr]
+            settings = simulation.modifier.domain_settings  # type: ignore[union-attr]
+            if settings.cache_type == "REPLAY":
                 found.append(
-                    f"{what} is not baked: bake it in Blender, else what is rendered depends on its cache files"
+                    f"{what} is not baked: it will run once in each worker, from the first frame, whatever cache it has"
                 )
-        elif simulation.cache is not None and simulation.cache.use_disk_cache:
-            found.append(
-                f"{what} is not baked and keeps its frames in files, which workers would write at the same time: "
-                "bake it in Blender"
-            )
+            elif not settings.has_cache_baked_data:
+                found.append(f"{what} is not baked: it will not show; bake it in Blender")
         else:
             if simulation.kind == "simulation nodes":
                 what = f"unless they are baked, {what}"
@@ -270,8 +274,8 @@ def holds_whole_frames(modifier: Any) -> bool:
     return file is not None and file.filepath.lower().endswith(".abc") and not modifier.use_vertex_interpolation
 
 
-def moving_images(scene: Any) -> list[str]:
-    """Image sequences and movies that follow the timeline."""
+def image_users(scene: Any) -> list[tuple[Any, Any]]:
+    """Every image in a node or a texture, and what says which of its frames are shown."""
     trees = [block.node_tree for blocks in (bpy.data.materials, bpy.data.worlds, bpy.data.lights)
              for block in blocks if is_used(block) and block.node_tree is not None]  # fmt: skip
     compositor = compositor_in_use(scene)
@@ -286,9 +290,14 @@ def moving_images(scene: Any) -> list[str]:
         for texture in bpy.data.textures
         if texture.type == "IMAGE" and texture.image is not None and is_used(texture)
     ]
+    return users
+
+
+def moving_images(scene: Any) -> list[str]:
+    """Image sequences and movies that follow the timeline."""
     names = {
         image.name_full: image.source.lower()
-        for image, user in users
+        for image, user in image_users(scene)
         if image.source in ("SEQUENCE", "MOVIE") and getattr(user, "use_auto_refresh", False)
     }
     return [

@@ -1,26 +1,36 @@
-"""What a user should know about a scene before hours of rendering. One sentence per finding."""
+"""What a user should know about a scene before hours of rendering. One sentence per finding.
+
+Findings are of two kinds: what is `missing`, so that pictures are not what the artist sees (with `--strict` the run is
+refused), and `notices` of what is done about the rest.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import bpy
 
-from visionsim.simulation.worker import animation, compat
+from visionsim.simulation.worker import animation, compat, motion
+from visionsim.simulation.worker.containment import Contained, point_caches
 from visionsim.simulation.worker.scene import animated_settings
 
 
-def audit(scene: Any, *, engine: str, stretch: float) -> list[str]:
-    """Another engine, missing files, scripts that did not run, file outputs, simulations, what cannot be slowed.
+def missing(scene: Any, contained: Contained, *, autoexec: bool) -> list[str]:
+    """What the picture lacks: what this Blender does not know, files that are not there, Python that did not run."""
+    return [*newer_file(), *missing_files(scene), *(() if autoexec else scripts(contained))]
+
+
+def notices(scene: Any, contained: Contained, *, engine: str, stretch: float) -> list[str]:
+    """Another engine, file outputs, simulations, what cannot be slowed.
 
     `engine` is the one that the file was saved for, `stretch` the multiplier.
     """
     return [
         *another_engine(engine),
-        *missing_files(),
-        *scripts(),
-        *own_outputs(scene),
+        *contained.outputs,
         *animation.unbaked(scene),
         *animation.not_slowed(scene, stretch),
     ]
@@ -65,32 +75,159 @@ def replaced_settings(scene: Any, settings: dict[str, Any]) -> list[str]:
     ]
 
 
-def missing_files() -> list[str]:
-    """Textures and libraries that are not where the .blend says."""
-    found = []
-    for image in bpy.data.images:
-        if image.source == "FILE" and not image.packed_file and image.filepath:
-            path = bpy.path.abspath(image.filepath, library=image.library)
+def newer_file() -> list[str]:
+    """Blender opens files of later versions as well as it can, and says nothing."""
+    saved_by = tuple(bpy.data.version[:2])
+    if saved_by <= compat.VERSION[:2]:
+        return []
+    return [f"the file was saved by Blender {saved_by[0]}.{saved_by[1]}: what {bpy.app.version_string} lacks is lost"]
+
+
+def missing_files(scene: Any) -> list[str]:
+    """Files and data-blocks without which the picture is another one, each with its path. Sounds do not matter."""
+    found = [*missing_images(scene), *missing_libraries()]
+    for block, what, paths in files_of_blocks():
+        gone = [path for path in paths if not os.path.exists(path)]
+        if gone:
+            found.append(f"{what} {block.name_full!r} is missing: {in_short(gone)}")
+    for obj in sorted(motion.objects_of(scene), key=lambda obj: obj.name_full):
+        for what, path in files_of_modifiers(obj):
             if not os.path.exists(path):
-                found.append(f"texture {image.name_full!r} is missing (renders pink): {image.filepath}")
-    for library in bpy.data.libraries:
-        path = bpy.path.abspath(library.filepath)
-        if not os.path.exists(path):
-            found.append(f"library is missing, its objects are left out: {library.filepath}")
+                found.append(f"{what} of {obj.name_full!r} is missing: {path}")
     return found
 
 
-def scripts() -> list[str]:
-    """Python in the .blend that did not run."""
-    if not bpy.app.autoexec_fail:
-        return []
-    return [f"scripts in the file did not run ({bpy.app.autoexec_fail_message}); --render-config.autoexec runs them"]
+def absolute(path: str, owner: Any) -> str:
+    """A path of a data-block, which counts from the .blend that it comes from."""
+    return str(bpy.path.abspath(path, library=owner.library))
 
 
-def own_outputs(scene: Any) -> list[str]:
-    """File Output nodes of the artist would write wherever they point: they are muted."""
-    tree = compat.compositor_tree(scene)
-    nodes = [node for node in tree.nodes if node.type == "OUTPUT_FILE" and not node.mute] if tree else []
-    for node in nodes:
-        node.mute = True
-    return [f"the compositor's File Output node {node.name!r} is switched off" for node in nodes]
+def in_short(names: list[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def missing_images(scene: Any) -> list[str]:
+    """Textures whose files are not where the .blend says: whole images, tiles of UDIMs, frames of sequences."""
+    found = []
+    users: dict[Any, list[Any]] = {}
+    for image, user in animation.image_users(scene):
+        users.setdefault(image, []).append(user)
+    for image in bpy.data.images:
+        if image.source not in IMAGE_FILES or image.packed_file or image.packed_files or not animation.is_used(image):
+            continue
+        path = absolute(image.filepath, image)
+        if not image.filepath:
+            found.append(f"texture {image.name_full!r} is missing (renders pink): it names no file")
+            continue
+        paths = {path}
+        if image.source == "TILED":
+            paths = {tile_path(path, tile.number) for tile in image.tiles}
+        elif image.source == "SEQUENCE":
+            # What is in no node (of which we know) is played from the file that it names.
+            paths = {sequence_path(path, n) for user in users.get(image, []) for n in played(user)} or {path}
+        gone = sorted(path for path in paths if not os.path.exists(path))
+        if gone:
+            what = IMAGE_FILES[image.source]
+            found.append(f"{what} {image.name_full!r} is missing (renders pink): {in_short(gone)}")
+    return found
+
+
+IMAGE_FILES = {"FILE": "texture", "SEQUENCE": "image sequence", "MOVIE": "movie", "TILED": "tiled texture (UDIM)"}
+"""Where images come from files -> how we call them."""
+
+
+def tile_path(path: str, number: int) -> str:
+    """The file of a tile; tiles are numbered from 1001, ten to a row."""
+    row, column = divmod(number - 1001, 10)
+    return path.replace("<UDIM>", str(number)).replace("<UVTILE>", f"u{column + 1}_v{row + 1}")
+
+
+def sequence_path(path: str, number: int) -> str:
+    """A sequence's file: the last digits of the name are its number."""
+    folder, name = os.path.split(path)
+    match = re.fullmatch(r"(.*?)(\d+)(\D*)", name)
+    return os.path.join(folder, f"{match[1]}{number:0{len(match[2])}d}{match[3]}") if match else path
+
+
+def played(user: Any) -> range:
+    """Numbers of the files that an image user, or a volume, plays."""
+    return range(user.frame_offset + 1, user.frame_offset + user.frame_duration + 1)
+
+
+def missing_libraries() -> list[str]:
+    """Libraries that are not there, and data-blocks that are not in theirs."""
+    found = []
+    there = {}
+    for library in bpy.data.libraries:
+        # Paths of libraries within libraries count from this .blend, too.
+        path = bpy.path.abspath(library.filepath)
+        there[library] = bool(library.packed_file) or os.path.exists(path)
+        if not there[library] and not getattr(library, "is_archive", False):
+            via = f" (linked by {library.parent.filepath})" if library.parent is not None else ""
+            found.append(f"library is missing, its objects are left out: {library.filepath}{via}")
+    for block in animation.all_ids():
+        if block.library is not None and compat.is_missing(block) and there.get(block.library):
+            kind = block.bl_rna.name.lower()
+            found.append(f"{kind} {block.name!r} is not in its library: {block.library.filepath}")
+    return found
+
+
+def files_of_blocks() -> Iterator[tuple[Any, str, list[str]]]:
+    """Fonts, volumes, Alembic and USD caches, movie clips, light profiles that are in use: what it is, its files."""
+    for font in bpy.data.fonts:
+        if font.filepath != "<builtin>" and not font.packed_file:
+            yield font, "font", [absolute(font.filepath, font)]
+    for volume in bpy.data.volumes:
+        if volume.filepath and not volume.packed_file and animation.is_used(volume):
+            path = absolute(volume.filepath, volume)
+            numbers = played(volume) if volume.is_sequence else ()
+            yield volume, "volume", [sequence_path(path, n) for n in numbers] or [path]
+    for what, blocks in (("cache file", bpy.data.cache_files), ("movie clip", bpy.data.movieclips)):
+        for block in blocks:
+            if animation.is_used(block):
+                yield block, what, [absolute(block.filepath, block)]
+    for owner in (*bpy.data.lights, *bpy.data.materials, *bpy.data.worlds):
+        if owner.node_tree is not None and animation.is_used(owner):
+            for node in animation.nodes_of(owner.node_tree):
+                if node.type == "TEX_IES" and node.mode == "EXTERNAL":
+                    yield owner, "the light profile (IES) of", [absolute(node.filepath, owner)]
+
+
+def files_of_modifiers(obj: Any) -> Iterator[tuple[str, str]]:
+    """Mesh caches, and what baked simulations keep on disk."""
+    for modifier in obj.modifiers:
+        if not modifier.show_render:
+            continue
+        if modifier.type == "MESH_CACHE":
+            yield f"the mesh cache {modifier.name!r}", absolute(modifier.filepath, obj)
+        elif modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN":
+            settings = modifier.domain_settings
+            if settings.has_cache_baked_data and settings.cache_type != "REPLAY":
+                yield "the baked fluid cache", absolute(settings.cache_directory, obj)
+        for cache in point_caches(modifier):
+            if cache.use_disk_cache and cache.is_baked and not cache.use_external:
+                blend = absolute(obj.library.filepath, obj) if obj.library else bpy.data.filepath
+                folder, name = os.path.split(blend)
+                yield f"the baked cache of {modifier.name!r}", os.path.join(folder, f"blendcache_{name[:-6]}")
+
+
+def scripts(contained: Contained) -> list[str]:
+    """Python in the .blend that did not run, to be asked when the scene has been evaluated."""
+    found = [f"the script {text.name_full!r} did not run" for text in bpy.data.texts if text.use_module]
+    found += contained.scripts
+    drivers = [
+        f"{curve.data_path} of {block.name_full!r}"
+        for block, owner in animation.animated_ids()
+        for curve in owner.animation_data.drivers
+        if needs_python(curve.driver) and not curve.driver.is_valid and not curve.mute
+    ]
+    if drivers:
+        found.append(f"drivers with Python did not run: {in_short(drivers, 10)}")
+    if bpy.app.autoexec_fail and not found:
+        found.append(f"Python did not run: {bpy.app.autoexec_fail_message}")
+    return [f"{sentence}; --render-config.autoexec runs the file's scripts, if you trust it" for sentence in found]
+
+
+def needs_python(driver: Any) -> bool:
+    """Whether a driver's value is more than Blender can compute by itself."""
+    return driver.type == "SCRIPTED" and not driver.is_simple_expression

@@ -78,6 +78,18 @@ def compositor_tree(scene: Any) -> Any | None:
     return scene.node_tree if scene.use_nodes else None
 
 
+def is_missing(block: Any) -> bool:
+    """Whether a linked data-block is not in its library; 3.4 does not tell."""
+    return bool(getattr(block, "is_missing", False))
+
+
+def compositor_trees() -> list[Any]:
+    """Every compositor tree of the file, node groups included; since 5.0 all of them are node groups."""
+    trees = [scene.node_tree for scene in bpy.data.scenes if not hasattr(scene, "compositing_node_group")]
+    groups = [group for group in bpy.data.node_groups if group.type == "COMPOSITING"]
+    return [tree for tree in [*trees, *groups] if tree is not None]
+
+
 def panorama_settings(camera_data: Any) -> Any:
     """What has `panorama_type` and its settings: Cycles' own block before Blender took them over (3.4: not yet)."""
     return camera_data if hasattr(camera_data, "panorama_type") else camera_data.cycles

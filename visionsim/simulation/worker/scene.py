@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -12,6 +14,7 @@ from visionsim.cameras import camera_from_blender
 from visionsim.errors import SceneError
 from visionsim.simulation.config import time_stretch
 from visionsim.simulation.worker import animation, camera, compat, motion
+from visionsim.simulation.worker.containment import Contained, contained
 from visionsim.simulation.worker.fault import WorkerFault
 
 RENDERABLE = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "HAIR", "POINTCLOUD", "VOLUME"}
@@ -46,8 +49,8 @@ DECIDED = (
 """Beginnings of data paths of what `configure` sets; the artist's animation would undo it at the next frame."""
 
 
-def open_scene(blend: str, *, autoexec: bool, addons: list[str]) -> Any:
-    """Load the file and return its scene.
+def open_scene(blend: str, scratch: Path, *, autoexec: bool, addons: list[str]) -> tuple[Any, Contained]:
+    """Load the file; returns its scene, and what was done to keep the file from running and writing anything.
 
     Raises:
         WorkerFault: Blender cannot open it, or it has no scene that can be rendered.
@@ -56,10 +59,11 @@ def open_scene(blend: str, *, autoexec: bool, addons: list[str]) -> Any:
     # A file that fails to load leaves the one before it in place, and that would render happily.
     bpy.ops.wm.read_factory_settings(use_empty=True)
     try:
-        bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False, use_scripts=autoexec)
+        with contained(scratch, autoexec=autoexec) as found:
+            bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False, use_scripts=autoexec)
     except RuntimeError as exc:
         reason = str(exc).replace("Error: ", "").strip().splitlines()
-        text = reason[0].rstrip(".") if reason else "unknown reason"
+        text = why_unreadable(blend, reason[0].rstrip(".") if reason else "unknown reason")
         raise WorkerFault("scene", f"Blender {bpy.app.version_string} cannot open the file: {text}") from exc
     if not bpy.data.filepath or not os.path.samefile(bpy.data.filepath, blend):
         raise WorkerFault("scene", f"Blender {bpy.app.version_string} did not open the file")
@@ -67,7 +71,27 @@ def open_scene(blend: str, *, autoexec: bool, addons: list[str]) -> Any:
     scene = bpy.context.scene
     if not any(layer.use for layer in scene.view_layers):
         raise WorkerFault("scene", "every view layer is switched off for rendering; switch one on")
-    return scene
+    return scene, found
+
+
+def why_unreadable(blend: str, blender_says: str) -> str:
+    """What is wrong with a file that Blender does not open, by its first bytes: Blender's own words seldom tell."""
+    with open(blend, "rb") as stream:
+        head = stream.read(17)
+    if not head:
+        return "it is empty"
+    saved_by = re.match(rb"BLENDER(?:[-_][vV](\d)(\d\d)|\d\d-\d\d[vV](\d\d)(\d\d))", head)
+    if saved_by:
+        version = tuple(int(part) for part in saved_by.groups() if part is not None)
+        if version > compat.VERSION[:2]:
+            return f"it was saved by Blender {version[0]}.{version[1]}; use that or a later one"
+    elif not head.startswith((b"BLENDER", *COMPRESSED)):
+        return "it is no .blend file"
+    return f"it is damaged or cut off ({blender_says})"
+
+
+COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+"""How compressed .blend files begin: gzip until 2.93, Zstandard since."""
 
 
 def enable_addons(addons: list[str]) -> None:

@@ -71,7 +71,9 @@ class Service:
             raise WorkerFault("scene", f"the file cannot be read: {exc.strerror}") from exc
         if expected not in (None, digest.hexdigest()):
             raise WorkerFault("scene", "the file was changed while the run went on; start the command again")
-        current = scene.open_scene(blend, autoexec=settings["autoexec"], addons=settings["addons"])
+        current, contained = scene.open_scene(
+            blend, self.scratch, autoexec=settings["autoexec"], addons=settings["addons"]
+        )
         scene.check_camera(current)
         engine = current.render.engine
         camera = current.camera.name
@@ -79,7 +81,7 @@ class Service:
         replaced = audit.replaced_settings(current, settings)
         device = scene.configure(current, settings)
         stretch = settings["keyframe_multiplier"]
-        warnings = [*replaced, *audit.audit(current, engine=engine, stretch=stretch)]
+        warnings = [*replaced, *audit.notices(current, contained, engine=engine, stretch=stretch)]
         self.stretch_to_simulate = time_stretch(stretch)
         self.truths = truths
         self.numbers = scene.number_objects()
@@ -115,6 +117,8 @@ class Service:
                     for curve in compat.curves_and_drivers(obj):
                         if curve.data_path == "pass_index":
                             curve.mute = True
+        bpy.context.view_layer.update()  # Drivers say whether they run when they have been asked for a value.
+        missing = audit.missing(current, contained, autoexec=settings["autoexec"])
         return {
             "blender": compat.version_text(),
             "digest": digest.hexdigest(),
@@ -126,6 +130,7 @@ class Service:
             "objects": scene.object_table(self.numbers),
             "copies": found.table,
             "flow": flow,
+            "missing": missing,
             "warnings": warnings,
         }
 
