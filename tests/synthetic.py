@@ -189,3 +189,23 @@ def write_dataset(
     transforms = transforms_document(records, settings=SETTINGS, fps=25.0, frame_step=step, labels=LABELS)
     write_document("info", folder / "info.json", info_document(records, fps=25.0, frame_step=step))
     write_document("transforms", folder / "transforms.json", transforms)
+
+
+def grow(folder: Path, num_frames: int) -> None:
+    """Let a finished sequence have many frames: the files of its first ones, again and again, under other numbers."""
+    journal = Journal.read(folder)
+    assert journal is not None
+    first, *_ = known = sorted(journal.records)
+    for index in range(len(known), num_frames):
+        model, frame = journal.records[known[index % len(known)]], first + index
+        files = {}
+        for kind, stored in model.files.items():
+            path = str(frame_path(kind, frame, Path(stored.path).suffix))
+            if not (folder / path).exists():
+                (folder / path).write_bytes((folder / stored.path).read_bytes())
+            files[kind] = dataclasses.replace(stored, path=path)
+        matrix = [row[:] for row in model.camera["matrix_world"]]
+        matrix[0][3] += 0.01 * index
+        camera = {**model.camera, "matrix_world": matrix}
+        journal.records[frame] = FrameRecord(frame, model.channels, camera, files)
+    journal.begin()

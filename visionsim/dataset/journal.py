@@ -2,23 +2,24 @@
 
 `.visionsim/journal.jsonl` in the sequence's folder. `transforms.json` is made from it, and a later run trusts a
 file only if it is what its line says. A line is written after its frame's files, in one piece, and ends with its own
-checksum; a torn or damaged line is a frame that is not there.
+checksum; a torn or damaged line is a frame that is not there. When the sequence is complete a last line says so.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.errors import DataError, SettingsMismatch
-from visionsim.files import checksum, make_folder, remove_empty, whole_file
+from visionsim.files import make_folder, remove_empty, size_and_checksum, whole_file
 
 __all__ = ["DOCUMENTS", "FrameRecord", "Journal", "StoredFile", "remove_partials", "settings_digest"]
 
@@ -44,13 +45,12 @@ class StoredFile:
 
     @classmethod
     def of(cls, folder: Path, path: Path) -> StoredFile:
-        return cls(path.relative_to(folder).as_posix(), path.stat().st_size, checksum(path))
+        return cls(path.relative_to(folder).as_posix(), *size_and_checksum(path))
 
     def intact(self, folder: Path) -> bool:
         """Whether the file is still what was written; reads it."""
-        path = folder / self.path
         try:
-            return path.stat().st_size == self.size and checksum(path) == self.crc32
+            return size_and_checksum(f"{folder}/{self.path}") == (self.size, self.crc32)
         except OSError:
             return False
 
@@ -95,6 +95,16 @@ def unsealed(line: str) -> dict[str, Any]:
     return document
 
 
+def closing_of(text: str, lines: Sequence[str]) -> dict[str, Any]:
+    """The document of the last line if it is the closing one, and all before it is what it was then."""
+    try:
+        closing = unsealed(lines[-1])
+        before = text[: len(text) - len(lines[-1])]
+        return closing if closing["journal"] == f"{zlib.crc32(before.encode()):08x}" else {}
+    except (IndexError, ValueError, KeyError):
+        return {}
+
+
 def settings_digest(settings: Mapping[str, Any]) -> str:
     """Short fingerprint of plain JSON values, independent of the order of keys."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -108,6 +118,8 @@ class Journal:
     folder: Path
     settings: dict[str, Any]
     records: dict[int, FrameRecord] = field(default_factory=dict)
+    closing: dict[str, Any] = field(default_factory=dict)
+    """What the last line says of the documents; empty if it does not, or if it is not what was written."""
 
     @property
     def path(self) -> Path:
@@ -155,8 +167,9 @@ class Journal:
             try:
                 record = FrameRecord.from_line(line)
             except (ValueError, KeyError, TypeError):
-                continue  # Torn by a crash, or damaged later: its frame is not there.
+                continue  # Torn by a crash, or damaged later: its frame is not there. Or the last line.
             journal.records[record.frame] = record
+        journal.closing = closing_of(text, lines)
         return journal
 
     def intact(self, frame: int, kinds: Iterable[str]) -> bool:
@@ -177,14 +190,35 @@ class Journal:
         with whole_file(self.path) as partial, open(partial, "w", encoding="utf-8") as stream:
             stream.write(sealed({"journal": FORMAT, "settings": settings}))
             stream.writelines(self.records[frame].to_line() for frame in sorted(self.records))
+        self.closing = {}
+
+    def close(self, made_from: str) -> None:
+        """Say on disk that the documents are there, made from what the journal holds and from what has this digest."""
+        documents = [StoredFile.of(self.folder, self.folder / name) for name in DOCUMENTS]
+        text = self.path.read_text(encoding="utf-8")
+        self.closing = {
+            "complete": made_from,
+            "documents": [dataclasses.astuple(document) for document in documents],
+            "journal": f"{zlib.crc32(text.encode()):08x}",
+        }
+        self._append(sealed(self.closing))
+
+    def closed(self, made_from: str) -> bool:
+        """Whether `close` was called with this digest, and neither journal nor documents have changed since."""
+        if self.closing.get("complete") != made_from:
+            return False
+        return all(StoredFile(*values).intact(self.folder) for values in self.closing["documents"])
 
     def append(self, record: FrameRecord) -> None:
         """Add a frame whose files are all in place, on disk and in memory."""
         self.records[record.frame] = record
+        self._append(record.to_line())
+
+    def _append(self, line: str) -> None:
         with open(self.path, "r+b") as stream:
             stream.seek(-1, os.SEEK_END)
             torn = stream.read(1) != b"\n"  # By a full disk perhaps: it must not take our line with it.
-            stream.write(b"\n" * torn + record.to_line().encode())
+            stream.write(b"\n" * torn + line.encode())
             stream.flush()
             os.fsync(stream.fileno())
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -41,6 +42,10 @@ __all__ = ["RunClient", "RunRequest"]
 
 RAW_BYTES_PER_PIXEL = 48
 """Of a picture and all kinds of ground truth with previews, if nothing can be compressed."""
+
+
+READERS = 4
+"""Threads that look at files; more would wait for each other where files are small."""
 
 
 class RunRequest(Protocol):
@@ -304,13 +309,13 @@ class RunClient:
 
     def find_missing(self) -> None:
         """Compare the files of all frames with what was recorded; reads all of them."""
-        with ThreadPoolExecutor() as threads:
+        with ThreadPoolExecutor(READERS) as threads:
             for item in self.sequences.values():
-                wanted = ("frames", *item.kinds)
-                intact = threads.map(
-                    lambda frame, item=item, wanted=wanted: item.journal.intact(frame, wanted), item.plan.frames
-                )
-                item.missing = [frame for frame, fine in zip(item.plan.frames, intact, strict=True) if not fine]
+                frames, wanted = item.plan.frames, ("frames", *item.kinds)
+                # Many at a time: to hand over one takes as long as to look at it.
+                parts = [frames[start : start + 64] for start in range(0, len(frames), 64)]
+                found = threads.map(partial(missing_of, item.journal, wanted), parts)
+                item.missing = [frame for part in found for frame in part]
                 item.row.kept = item.row.total - len(item.missing)
 
     def keep_record(self) -> None:
@@ -372,6 +377,11 @@ def refusing(folder: Path) -> Iterator[None]:
         at = f" at {exc.filename}" if exc.filename else ""
         reason = (exc.strerror or str(exc)).lower()
         raise OutputNotWritable(f"Cannot write to the output folder {folder}: {reason}{at}") from exc
+
+
+def missing_of(journal: Journal, kinds: tuple[str, ...], frames: range) -> list[int]:
+    """Those frames that are to be rendered."""
+    return [frame for frame in frames if not journal.intact(frame, kinds)]
 
 
 def prepare(item: OpenSequence) -> None:

@@ -60,6 +60,13 @@ class StoredRun:
     ended: str | None = None
     """How, in words; None if it goes on, or was killed."""
 
+    @property
+    def state(self) -> str:
+        """In words."""
+        if self.running:
+            return "running"
+        return self.ended or "killed, or its machine stopped"
+
     def take(self, line: str) -> None:
         """Add what a line says; one that was torn says nothing."""
         try:

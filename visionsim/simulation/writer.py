@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from visionsim import __version__
 from visionsim.colorize import colorize
-from visionsim.dataset.journal import FrameRecord, Journal, StoredFile
+from visionsim.dataset.journal import FrameRecord, Journal, StoredFile, settings_digest
 from visionsim.dataset.kinds import frame_path
 from visionsim.dataset.schema import info_document, transforms_document, write_document
 from visionsim.errors import DataError
@@ -112,13 +115,20 @@ def load_passes(reply: Mapping[str, Any], form: FrameFormat) -> dict[str, Any]:
 
 
 def write_documents(plan: SequencePlan, journal: Journal) -> None:
-    """Write info.json and transforms.json from the journal, which is put in order first."""
-    records = [journal.records[frame] for frame in plan.frames]
+    """Write info.json and transforms.json from the journal, which is put in order first; unless all that was done."""
     fps = fps_of(plan.info, journal.settings["keyframe_multiplier"])
     step = plan.frames.step
+    labels = hashlib.sha256(json.dumps(plan.info.labels).encode()).hexdigest()
+    made_from = settings_digest(
+        {"visionsim": __version__, "fps": fps, "labels": labels, "frames": [plan.frames.start, plan.frames.stop, step]}
+    )
+    if journal.closed(made_from):
+        return
+    records = [journal.records[frame] for frame in plan.frames]
     transforms = transforms_document(
         records, settings=journal.settings, fps=fps, frame_step=step, labels=plan.info.labels
     )
     journal.begin()
     write_document("info", plan.folder / "info.json", info_document(records, fps=fps, frame_step=step))
     write_document("transforms", plan.folder / "transforms.json", transforms)
+    journal.close(made_from)

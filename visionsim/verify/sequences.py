@@ -17,7 +17,7 @@ from visionsim.errors import DataError, InputNotFound, SceneError, SchemaError
 from visionsim.files import natural_key
 from visionsim.verify.report import Found
 
-__all__ = ["Described", "describe", "find_sequences"]
+__all__ = ["Described", "describe", "find_sequences", "sequences_in"]
 
 RELATIVE = 1e-9
 """Two numbers of the documents that say the same may differ by this: they were computed in double precision."""
@@ -75,6 +75,7 @@ def find_sequences(roots: Sequence[Path]) -> list[Path]:
 
 
 def sequences_in(root: Path) -> Iterator[Path]:
+    """The folders of all sequences, finished or not, that are in `root`, or are it."""
     for folder, folders, files in os.walk(root, followlinks=True):
         # The folder of the whole dataset may have a `.visionsim` as well, with records of runs.
         journal = Path(folder, ".visionsim", "journal.jsonl")
