@@ -217,7 +217,7 @@ SAMPLING = [
     Row(
         "Frames that may not be skipped",
         f"{ANIMATE} --render-config.no-allow-skips",
-        "There are frames already, and --render-config.no-allow-skips: out",
+        "There are frames already, and --render-config.no-allow-skips: out. --force starts it over",
         files={"out/.visionsim/journal.jsonl": stored()},
     ),
     Row(
