@@ -168,13 +168,13 @@ def test_tool_that_fails_or_hangs_has_nothing_to_say(body, tmp_path, monkeypatch
     [
         (Machine(2, 64 * GB), 1),
         (Machine(16, 64 * GB), 4),
-        (Machine(64, 3 * GB), 4),  # 632 MB each.
+        (Machine(64, 3 * GB), 5),  # 528 MB each.
         (Machine(64, 0), 1),
         (Machine(64, 64 * GB, nvidia(24)), 5),  # 4 GiB each.
         (Machine(64, 64 * GB, nvidia(24, 9)), 7),
         (Machine(64, 64 * GB, nvidia(1, 1, 1)), 3),
         (Machine(4, 64 * GB, nvidia(80, 80)), 4),
-        (Machine(64, 3 * GB, nvidia(80)), 4),
+        (Machine(64, 3 * GB, nvidia(80)), 5),
     ],
 )
 def test_autoscale(machine, workers):
@@ -250,7 +250,7 @@ def test_too_many_workers_for_the_memory_are_told():
     config = RenderConfig(width=64, height=64, jobs=8)
     assert memory_warning(config, 4, Machine(8, 3 * GB)) is None
     assert memory_warning(config, 8, Machine(8, 3 * GB)) == (
-        "8 workers may need 5.0 GB of memory, and 3.0 GB are free: if workers die, try --render-config.jobs=4"
+        "8 workers may need 4.2 GB of memory, and 3.0 GB are free: if workers die, try --render-config.jobs=5"
     )
     assert "close other programs" in (memory_warning(config, 1, Machine(8, 10**8)) or "")
 

@@ -35,11 +35,14 @@ __all__ = [
 CORES_PER_WORKER = 4
 """Cores that one Blender process keeps busy; only the moments between two renders use a single one."""
 
-JOB_BYTES = 600 << 20
-"""Memory of a worker with a small picture: 350 to 700 MB for scenes of up to 450,000 polygons (`make bench`)."""
+JOB_BYTES = 500 << 20
+"""Memory of a worker with a tiny picture: 455 and 497 MB were measured (demo scenes table and street, bpy 5.2.3)."""
 
-JOB_BYTES_PER_PIXEL = 400
-"""What each pixel of the picture adds: Blender's buffers, ground truth, and what waits to be written."""
+PIXEL_BYTES = 150
+"""What each pixel of the picture adds: Blender's buffers and ground truth; 142 were measured at 2048 x 2048."""
+
+DENOISING_BYTES = 850
+"""... and if the picture is denoised: with all of it 985 were measured, at 512 x 512 and 1024 x 1024."""
 
 JOB_VRAM = 4 << 30
 """Memory of a GPU that one process may need, unless `max_job_vram` says so."""
@@ -226,7 +229,8 @@ def job_memory(config: RenderConfig, machine: Machine) -> int:
     """Bytes of main memory that one worker may need; where no GPU has the scene, `max_job_vram` knows better."""
     if config.max_job_vram and not machine.gpus:
         return max(1, parse_bytes(config.max_job_vram))
-    return JOB_BYTES + config.width * config.height * JOB_BYTES_PER_PIXEL
+    each = PIXEL_BYTES + (DENOISING_BYTES if config.use_denoising else 0)
+    return JOB_BYTES + config.width * config.height * each
 
 
 def num_workers(config: RenderConfig, machine: Machine) -> int:
