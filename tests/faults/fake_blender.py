@@ -4,7 +4,8 @@ fake_blender --background ... --python SCRIPT -- SCRATCH
 
 Its "scene" is JSON text in a .blend: `frames` [first, last], `seconds` a frame takes, and what goes wrong:
 `misbehave` {"open": [how, times], "7": [how, times]}; see `misbehave`. Every worker leaves `<pid>.pid` in the folder
-VISIONSIM_FAKE_STATE, and `<pid>.renders` when it begins its first frame; there attempts are counted as well. A frame's bytes depend on its number alone.
+VISIONSIM_FAKE_STATE, and `<pid>.renders` when it begins its first frame; there attempts are counted as well. A
+frame's bytes depend on its number alone.
 """
 
 from __future__ import annotations
