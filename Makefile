@@ -2,6 +2,7 @@
 
 PYTHON ?=
 VENV ?= .venv
+TESTS ?=
 # Asked for only where a recipe needs it, so that a missing Python is reported in one sentence.
 FOUND = $$(sh scripts/find-python $(PYTHON))
 
@@ -24,7 +25,7 @@ demo: venv
 	@$(VENV)/bin/python scripts/demo.py demo
 
 test: venv
-	VISIONSIM_REQUIRE_BLENDER=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	VISIONSIM_REQUIRE_BLENDER=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: venv
 	PATH="$(abspath $(VENV))/bin:$$PATH" sh scripts/check

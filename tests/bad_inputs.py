@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from visionsim.dataset.journal import FORMAT, FrameRecord, sealed
 from visionsim.simulation.config import RenderConfig, settings_of
 
 CREATE = "create-datasets --scenes-dir=scenes --datasets-dir=data"
@@ -38,9 +39,8 @@ class Row:
 
 def stored(**settings: object) -> str:
     """The journal of a sequence with one frame, made with these settings besides those of the fake Blender."""
-    record = {"frame": 1, "channels": 3, "files": {}, "camera": {}}
-    header = {"journal": 1, "settings": {**SETTINGS, **settings}}
-    return json.dumps(header) + "\n" + json.dumps(record) + "\n"
+    header = {"journal": FORMAT, "settings": {**SETTINGS, **settings}}
+    return sealed(header) + FrameRecord(1, 3, {}, {}).to_line()
 
 
 SETTINGS = {**settings_of(RenderConfig()), "device": "cpu", "blender": "0.0.0 fake", "scene_sha256": "ab12"}
@@ -217,7 +217,7 @@ SAMPLING = [
     Row(
         "Frames that may not be skipped",
         f"{ANIMATE} --render-config.no-allow-skips",
-        "There are frames already, and --render-config.no-allow-skips: out",
+        "There are frames already, and --render-config.no-allow-skips: out. --force starts it over",
         files={"out/.visionsim/journal.jsonl": stored()},
     ),
     Row(

@@ -71,8 +71,18 @@ def depth_scale_everywhere(root: Path, frames: list[int]) -> set[str]:
     return set().union(*(depth_scale(root, [0, 0, frame]) for frame in frames))
 
 
-def shifted_cx(root: Path, frames: list[int]) -> set[str]:
-    return document(root, lambda content: content.update(cx=content["cx"] + 1.0))
+def shifted_centre(root: Path, frames: list[int]) -> set[str]:
+    """By a pixel to the right; of a panorama, the same by its longitudes."""
+
+    def change(content: dict[str, Any]) -> None:
+        for values in (content, *content["frames"]):
+            if "cx" in values:
+                values["cx"] += 1.0
+            if "longitude_min" in values:
+                pixel = (values["longitude_max"] - values["longitude_min"]) / values["w"]
+                values.update({name: values[name] - pixel for name in ("longitude_min", "longitude_max")})
+
+    return document(root, change)
 
 
 def renumbered_label(root: Path, frames: list[int]) -> set[str]:
@@ -112,7 +122,7 @@ DAMAGES: dict[str, Damage] = {
     "picture truncated": lambda root, frames: truncate(root, "frames", frames[1]),
     "depth scaled": depth_scale,
     "depth scaled everywhere": depth_scale_everywhere,
-    "shifted cx": shifted_cx,
+    "shifted centre": shifted_centre,
     "renumbered label": renumbered_label,
     "renumbered id": renumbered_id,
 }

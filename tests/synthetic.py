@@ -1,8 +1,17 @@
-"""A whole dataset made without Blender: a floor, a wall, a ball that rests and one that rolls; the camera moves."""
+"""A whole dataset made without Blender: a floor, a wall, a ball that rests and one that rolls; the camera moves.
+
+It can be of any model, see `CAMERAS`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from tests.helpers import camera_values
-from visionsim.cameras import c2w_from_blender, intrinsics_from_blender, project
+from visionsim.cameras import c2w_from_blender, camera_from_blender, project
 from visionsim.dataset.journal import FrameRecord, Journal, StoredFile
 from visionsim.dataset.kinds import frame_path
 from visionsim.dataset.schema import info_document, transforms_document, write_document
@@ -30,17 +39,56 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def camera_at(frame: int) -> dict[str, Any]:
+Pose = tuple[tuple[float, float, float], float, float]
+"""Position, yaw and pitch (radians)."""
+
+
+def perspective(t: int) -> Pose:
+    return (0.08 * t, -6.0 + 0.05 * t, 1.6), 0.02 * t, -0.15
+
+
+def from_above(t: int) -> Pose:
+    return (0.08 * t, -5.0 + 0.05 * t, 4.0), 0.02 * t, -0.5 + 0.004 * t
+
+
+def inside(t: int) -> Pose:
+    return (0.04 * t, -1.6 + 0.03 * t, 1.6), 0.02 * t, -0.15
+
+
+WHOLE_GLOBE = {"longitude_min": -np.pi, "longitude_max": np.pi, "latitude_min": -np.pi / 2, "latitude_max": np.pi / 2}
+PART_OF_IT = {"longitude_min": -2.0, "longitude_max": 1.5, "latitude_min": -1.0, "latitude_max": 0.6}
+
+
+def panorama(t: int, kind: str, **settings: Any) -> tuple[Pose, dict[str, Any]]:
+    return inside(t), {"type": "PANO", "panorama_type": kind, **settings}
+
+
+CAMERAS: dict[str, Callable[[int], tuple[Pose, dict[str, Any]]]] = {
+    "perspective": lambda t: (perspective(t), {"lens": 35.0, "shift_x": 0.03}),
+    "orthographic": lambda t: (from_above(t), {"type": "ORTHO", "ortho_scale": 6.0, "shift_x": 0.03}),
+    "equirectangular": lambda t: panorama(t, "EQUIRECTANGULAR", **WHOLE_GLOBE),
+    "equirectangular, shifted": lambda t: panorama(t, "EQUIRECTANGULAR", **PART_OF_IT, shift_x=0.1, shift_y=-0.05),
+    "fisheye equidistant": lambda t: panorama(t, "FISHEYE_EQUIDISTANT", fisheye_fov=3.5, shift_y=-0.1),
+    "fisheye equisolid": lambda t: panorama(t, "FISHEYE_EQUISOLID", fisheye_fov=np.pi, fisheye_lens=10.5, shift_x=0.05),
+    "animated lens": lambda t: (perspective(t), {"lens": 35.0 + 0.8 * t, "shift_x": 0.03}),
+    "animated shift": lambda t: (perspective(t), {"lens": 35.0, "shift_x": 0.03 - 0.01 * t}),
+    "animated orthographic scale": lambda t: (from_above(t), {"type": "ORTHO", "ortho_scale": 6.0 + 0.1 * t}),
+    "animated field of view": lambda t: panorama(t, "FISHEYE_EQUIDISTANT", fisheye_fov=3.5 - 0.03 * t),
+    "camera cut": lambda t: (perspective(t), {"lens": 35.0}) if t < 3 else (perspective(t + 3), {"lens": 30.0}),
+    "cut to a panorama": lambda t: CAMERAS["perspective" if t < 3 else "fisheye equidistant"](t),
+}  # fmt: skip
+"""Name -> (frames since the first) -> pose, and settings as `worker.camera.describe` names them."""
+
+
+def camera_at(frame: int, camera: str = "perspective") -> dict[str, Any]:
     """As `worker.camera.describe` says it; moves sideways and forward, and turns."""
-    t = frame - FIRST
-    position = np.array([0.08 * t, -6.0 + 0.05 * t, 1.6])
-    yaw, pitch = 0.02 * t, -0.15
+    (position, yaw, pitch), settings = CAMERAS[camera](frame - FIRST)
     forward = np.array([np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
     right = np.array([np.cos(yaw), -np.sin(yaw), 0.0])
     matrix = np.eye(4)
     matrix[:3, :3] = np.stack([right, np.cross(right, forward), -forward], axis=1)
     matrix[:3, 3] = position
-    return camera_values(matrix_world=matrix.tolist(), width=WIDTH, height=HEIGHT, lens=35.0, shift_x=0.03)
+    return camera_values(matrix_world=matrix.tolist(), width=WIDTH, height=HEIGHT, **settings)
 
 
 def ball_at(number: int, frame: int) -> np.ndarray:
@@ -57,13 +105,14 @@ class View:
     """(H, W, 3), world."""
 
 
-def look(frame: int) -> View:
-    """Intersect every pixel's ray with all surfaces."""
-    described = camera_at(frame)
-    k, c2w = intrinsics_from_blender(described), c2w_from_blender(described["matrix_world"])
+def look(frame: int, camera: str = "perspective") -> View:
+    """Intersect every pixel's ray with all surfaces; a ray of length 1 has depth 1."""
+    described = camera_at(frame, camera)
+    model, c2w = camera_from_blender(described), c2w_from_blender(described["matrix_world"])
     x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
-    rays = np.stack([(x - k.cx) / k.fx, (k.cy - y) / k.fy, -np.ones_like(x)], axis=-1) @ c2w[:3, :3].T
-    origin = c2w[:3, 3]
+    start = model.unproject(x, y, 0.0)
+    rays = (model.unproject(x, y, 1.0) - start) @ c2w[:3, :3].T
+    origin = start @ c2w[:3, :3].T + c2w[:3, 3]
     best, ids = np.full(x.shape, np.inf), np.zeros(x.shape, np.uint32)
     normals = np.zeros((*x.shape, 3))
 
@@ -73,13 +122,13 @@ def look(frame: int) -> View:
         normals[nearer] = np.broadcast_to(normal, normals.shape)[nearer]
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        take(1, -origin[2] / rays[..., 2], np.array([0.0, 0.0, 1.0]))
-        wall = (4.0 - origin[1]) / rays[..., 1]
+        take(1, -origin[..., 2] / rays[..., 2], np.array([0.0, 0.0, 1.0]))
+        wall = (4.0 - origin[..., 1]) / rays[..., 1]
         wall[(origin + rays * wall[..., None])[..., 2] > 2.5] = np.inf
         take(2, wall, np.array([0.0, -1.0, 0.0]))
         for number in (3, 4):
             centre = ball_at(number, frame) - origin
-            a, b, c = (rays**2).sum(-1), rays @ centre, centre @ centre - 0.49
+            a, b, c = (rays**2).sum(-1), (rays * centre).sum(-1), (centre**2).sum(-1) - 0.49
             depth = (b - np.sqrt(b * b - a * c)) / a
             take(number, np.nan_to_num(depth, nan=np.inf), (rays * depth[..., None] - centre) / 0.7)
     points = origin + rays * np.where(np.isfinite(best), best, 1.0)[..., None]
@@ -95,31 +144,41 @@ def texture(view: View, frame: int) -> np.ndarray:
     return np.repeat(grey[..., None], 3, axis=-1).astype(np.uint8)
 
 
-def flow_of(view: View, frame: int) -> dict[str, np.ndarray]:
+def flow_of(view: View, frame: int, camera: str = "perspective") -> dict[str, np.ndarray]:
     x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
     channels = {}
     for names, other in (("RG", frame + 1), ("BA", frame - 1)):
         there = view.points.copy()
         there[view.ids == 4] += ball_at(4, other) - ball_at(4, frame)
-        described = camera_at(other)
-        c2w = c2w_from_blender(described["matrix_world"])
-        seen, _ = project(there, intrinsics_from_blender(described), c2w)
-        for name, flow in zip(names, (seen[..., 0] - x, seen[..., 1] - y), strict=True):
+        described = camera_at(other, camera)
+        model, c2w = camera_from_blender(described), c2w_from_blender(described["matrix_world"])
+        seen, _ = project(there, model, c2w)
+        u = seen[..., 0] - x
+        if np.isfinite(model.period):
+            u = (u + model.period / 2) % model.period - model.period / 2
+        for name, flow in zip(names, (u, seen[..., 1] - y), strict=True):
             channels[name] = np.where(view.ids > 0, flow, 0.0).astype(np.float32)
     return channels
 
 
-def write_dataset(folder: Path, *, step: int = 1, kinds: tuple[str, ...] = KINDS, num_frames: int = NUM_FRAMES) -> None:
-    """A finished sequence with its journal, as a run would leave it."""
+def write_dataset(
+    folder: Path,
+    *,
+    step: int = 1,
+    kinds: tuple[str, ...] = KINDS,
+    num_frames: int = NUM_FRAMES,
+    camera: str = "perspective",
+) -> None:
+    """A finished sequence with its journal, as a run would leave it; `camera` is a key of CAMERAS."""
     journal = Journal(folder, dict(SETTINGS))
     records = []
     for frame in range(FIRST, FIRST + num_frames * step, step):
-        view = look(frame)
+        view = look(frame, camera)
         contents: dict[str, dict[str, np.ndarray]] = {
             "depths": {"Y": view.depth.astype(np.float32)},
             "normals": {name: view.normals[..., i].astype(np.float32) for i, name in enumerate("RGB")},
             "segmentations": {"Y": view.ids},
-            "flows": flow_of(view, frame),
+            "flows": flow_of(view, frame, camera),
         }
         paths = {"frames": folder / frame_path("frames", frame, ".png")}
         paths.update({kind: folder / frame_path(kind, frame) for kind in kinds})
@@ -129,9 +188,43 @@ def write_dataset(folder: Path, *, step: int = 1, kinds: tuple[str, ...] = KINDS
             write_exr(paths[kind], contents[kind])
         Image.fromarray(texture(view, frame)).save(paths["frames"])
         stored = {kind: StoredFile.of(folder, path) for kind, path in paths.items()}
-        records.append(FrameRecord(frame, 3, camera_at(frame), stored))
+        records.append(FrameRecord(frame, 3, camera_at(frame, camera), stored))
     journal.records = {record.frame: record for record in records}
     journal.begin()
     transforms = transforms_document(records, settings=SETTINGS, fps=25.0, frame_step=step, labels=LABELS)
     write_document("info", folder / "info.json", info_document(records, fps=25.0, frame_step=step))
     write_document("transforms", folder / "transforms.json", transforms)
+
+
+def grow(folder: Path, num_frames: int) -> None:
+    """Let a finished sequence have many frames: the files of its first ones, again and again, under other numbers."""
+    journal = Journal.read(folder)
+    assert journal is not None
+    first, *_ = known = sorted(journal.records)
+    for index in range(len(known), num_frames):
+        model, frame = journal.records[known[index % len(known)]], first + index
+        files = {}
+        for kind, stored in model.files.items():
+            path = str(frame_path(kind, frame, Path(stored.path).suffix))
+            if not (folder / path).exists():
+                (folder / path).write_bytes((folder / stored.path).read_bytes())
+            files[kind] = dataclasses.replace(stored, path=path)
+        matrix = [row[:] for row in model.camera["matrix_world"]]
+        matrix[0][3] += 0.01 * index
+        camera = {**model.camera, "matrix_world": matrix}
+        journal.records[frame] = FrameRecord(frame, model.channels, camera, files)
+    journal.begin()
+
+
+def watched(process: subprocess.Popen[str]) -> tuple[dict[str, Any], float, int]:
+    """Wait for a command with --json: its document, the seconds it took, and the bytes that it itself had at most."""
+    began, peak = time.monotonic(), 0
+    answer: list[str] = []
+    reader = threading.Thread(target=lambda: answer.append(process.communicate()[0]))
+    reader.start()
+    while reader.is_alive():
+        with contextlib.suppress(OSError):  # It has ended.
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            peak = max([peak, *(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))])
+        reader.join(0.02)
+    return json.loads(answer[0]), time.monotonic() - began, peak

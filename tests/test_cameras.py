@@ -23,6 +23,7 @@ from visionsim.cameras import (
     intrinsics_from_blender,
     project,
     ray_depth_from_planar,
+    unshifted_sides,
 )
 from visionsim.errors import DataError, SceneError, ShapeError
 
@@ -197,6 +198,14 @@ def seen_at(camera, *point: float) -> tuple[float, float]:
     return float(x), float(y)
 
 
+def test_shift_is_taken_out_of_the_sides_of_an_equirectangular_picture():
+    sides = {"longitude_min": -1.0, "longitude_max": 2.0, "latitude_min": -0.5, "latitude_max": 0.75}
+    described = panorama("EQUIRECTANGULAR", width=8, height=4, **sides, shift_x=0.25, shift_y=-0.125)
+    shown = camera_from_blender(described).fields()
+    assert shown["longitude_min"] != sides["longitude_min"] and shown["latitude_max"] != sides["latitude_max"]
+    assert unshifted_sides({**shown, "shift_x": 0.25, "shift_y": -0.125}) == pytest.approx(sides)
+
+
 def test_orthographic_by_hand():
     # Landscape, 6 x 4: 3 units are seen along its width, so 2 pixels for each.
     camera = camera_from_blender(camera_values(type="ORTHO", ortho_scale=3.0, shift_x=0.25, shift_y=-0.5))
@@ -236,6 +245,13 @@ def test_equirectangular_by_hand():
     assert seen_at(camera, 1, 1e-9, 1) == pytest.approx((7, 2))
     assert seen_at(camera, -1, 1e-9, 1) == pytest.approx((1, 2))
     assert camera.unproject(2.0, 1.0, 2.0) == pytest.approx((-math.sqrt(2), math.sqrt(2), 0))
+
+
+def test_shorter_way_round_a_panorama():
+    whole = camera_from_blender(panorama("EQUIRECTANGULAR", width=8, height=4))
+    assert whole.shorter_way(np.array([1.0, 7.0, -7.0, 3.5, np.nan])).tolist()[:4] == [1.0, -1.0, 1.0, 3.5]
+    flat = np.array([700.0])
+    assert camera_from_blender(camera_values()).shorter_way(flat) is flat
 
 
 def test_equirectangular_part_of_the_globe_by_hand():
@@ -324,6 +340,11 @@ def test_camera_that_has_no_one_pixel_for_a_point_is_refused(described, message)
 def test_document_of_an_unknown_model_is_refused():
     with pytest.raises(DataError, match="'PINHOLE' is not one of OPENCV, "):
         camera_from_document({"camera_model": "PINHOLE"})
+    globe = camera_from_blender(panorama("EQUIRECTANGULAR", width=8, height=4))
+    for axis in ("longitude", "latitude"):
+        values = {"camera_model": globe.model, **globe.fields(), f"{axis}_max": -9.0}
+        with pytest.raises(DataError, match=f"{axis}_max is not larger"):
+            camera_from_document(values)
     with pytest.raises(DataError, match="needs fl_y, cy"):
         camera_from_document({"camera_model": "OPENCV", "fl_x": 1.0, "cx": 1.0, "w": 2, "h": 2})
 

@@ -36,6 +36,7 @@ __all__ = [
     "intrinsics_from_blender",
     "project",
     "ray_depth_from_planar",
+    "unshifted_sides",
 ]
 
 
@@ -52,6 +53,10 @@ class CameraModel(ABC):
     def period(self) -> float:
         """Pixels after which x shows the same again; infinite unless the picture goes round the camera."""
         return math.inf
+
+    def shorter_way(self, u: Any) -> Any:
+        """Steps to the right (pixels) in a picture that may go round the camera: the shorter of both ways."""
+        return u if math.isinf(self.period) else u - self.period * np.rint(u / self.period)
 
     @abstractmethod
     def unproject(self, x: Any, y: Any, depth: Any) -> Matrix:
@@ -433,7 +438,7 @@ def camera_from_document(values: Mapping[str, Any]) -> CameraModel:
     Args:
         values: of transforms.json, `{**document, **frame}`.
     Raises:
-        DataError: the camera is of no model that we know, or a value is missing.
+        DataError: the camera is of no model that we know, or a value is missing or cannot be.
     """
     model = values.get("camera_model")
     if model not in FROM_DOCUMENT:
@@ -442,7 +447,19 @@ def camera_from_document(values: Mapping[str, Any]) -> CameraModel:
     missing = [name for name in names if name not in values]
     if missing:
         raise DataError(f"camera_model {model!r} needs {', '.join(missing)}")
+    for axis in ("longitude", "latitude") if make is Equirectangular else ():
+        if not values[f"{axis}_min"] < values[f"{axis}_max"]:
+            raise DataError(f"{axis}_max is not larger than {axis}_min")
     return make(*(values[name] for name in names))
+
+
+def unshifted_sides(values: Mapping[str, Any]) -> dict[str, float]:
+    """Blender's settings of an equirectangular camera, from its values in transforms.json: there, shift is in them."""
+    sides: dict[str, float] = {}
+    for axis, shift in (("longitude", values["shift_x"]), ("latitude", values["shift_y"])):
+        least, most = values[f"{axis}_min"], values[f"{axis}_max"]
+        sides |= {f"{axis}_min": least - shift * (most - least), f"{axis}_max": most - shift * (most - least)}
+    return sides
 
 
 def c2w_from_blender(matrix_world: Any) -> Matrix:

@@ -5,6 +5,7 @@ VisionsimError
 │   ├── ConfigError            an option or a configuration file is wrong
 │   ├── SamplingError          the sequences asked for do not fit into the scene's range
 │   ├── SettingsMismatch       the folder holds data that was made with other settings
+│   ├── FolderInUse            another run works on the folder
 │   ├── IncompleteScene        a scene lacks what its pictures need, and --strict
 │   ├── InputNotFound          a scene, folder or file that was named does not exist
 │   └── OutputNotWritable      the output folder cannot be written
@@ -15,6 +16,7 @@ VisionsimError
 │   └── ProtocolError          it said something we do not understand
 ├── DataError                  a file does not hold what its kind promises
 │   └── SchemaError            ... a JSON document that its schema refuses
+├── DiskFull                   there is no room for what was to be written
 └── ShapeError                 arrays of the wrong shape
 """
 
@@ -24,6 +26,8 @@ __all__ = [
     "BlenderNotFound",
     "ConfigError",
     "DataError",
+    "DiskFull",
+    "FolderInUse",
     "IncompleteScene",
     "InputNotFound",
     "OutputNotWritable",
@@ -58,6 +62,15 @@ class SamplingError(RequestError):
 
 class SettingsMismatch(RequestError):
     """The output folder holds data that was made with other settings."""
+
+    def __init__(self, message: str, differences: str = "") -> None:
+        super().__init__(message)
+        self.differences = differences
+        """The settings that differ, with both values."""
+
+
+class FolderInUse(RequestError):
+    """Another run works on the output folder."""
 
 
 class IncompleteScene(RequestError):
@@ -98,6 +111,10 @@ class DataError(VisionsimError, ValueError):
 
 class SchemaError(DataError):
     """A JSON document does not match its schema."""
+
+
+class DiskFull(VisionsimError, OSError):
+    """There is no room for what was to be written; the same command goes on when there is."""
 
 
 class ShapeError(VisionsimError, ValueError):

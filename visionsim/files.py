@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import re
+import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from visionsim.errors import OutputNotWritable
+from visionsim.errors import DiskFull, OutputNotWritable
 
-__all__ = ["checksum", "ensure_writable", "natural_key", "whole_file", "write_json"]
+__all__ = [
+    "checksum",
+    "ensure_room",
+    "ensure_writable",
+    "flush_folder",
+    "make_folder",
+    "natural_key",
+    "remove_empty",
+    "size_and_checksum",
+    "whole_file",
+    "write_json",
+]
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Yield a sibling path to write; it becomes `path` only if the block succeeds.
 
     The content reaches the disk before the name does, so that a machine that loses power leaves either
-    the old state or the complete file.
+    the old state or the complete file. Whoever writes many files may leave it to `flush_folder` that their names are
+    there to stay, by `flush=False`.
     """
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")  # Encoders look at the suffix.
     try:
@@ -31,8 +45,52 @@ def whole_file(path: Path) -> Iterator[Path]:
         with open(partial, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(partial, path)
+        if flush:
+            flush_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Return when the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):  # Some network file systems do so by themselves.
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder that is there to stay, and those above it; returns the ones that were not there, inner ones first.
+
+    Others may make or remove the same ones meanwhile.
+    """
+    made: list[Path] = []
+    wanted = [folder]
+    while wanted:
+        try:
+            wanted[-1].mkdir()
+        except FileExistsError:
+            if not wanted[-1].is_dir():
+                raise
+            wanted.pop()
+        except FileNotFoundError:
+            wanted.append(wanted[-1].parent)
+        else:
+            made.insert(0, wanted.pop())
+    for new in made:
+        flush_folder(new.parent)
+    return made
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those folders that hold nothing; inner ones come first."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -44,11 +102,20 @@ def write_json(path: Path, document: Any) -> None:
 
 def checksum(path: Path) -> str:
     """CRC-32 of a file's bytes, eight hexadecimal digits: it tells damage, not malice."""
-    crc = 0
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
+    return size_and_checksum(path)[1]
+
+
+def size_and_checksum(path: str | Path) -> tuple[int, str]:
+    """Of a file that is read once, without any of Python's buffering: tens of thousands take a second."""
+    size = crc = 0
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        while block := os.read(descriptor, 1 << 20):
+            size += len(block)
             crc = zlib.crc32(block, crc)
-    return f"{crc:08x}"
+    finally:
+        os.close(descriptor)
+    return size, f"{crc:08x}"
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
@@ -75,3 +142,15 @@ def ensure_writable(folder: Path, what: str = "output folder") -> None:
         reason = exc.strerror or str(exc)
         message = f"Cannot write to the {what}: {reason.lower()} at {ancestor}. Choose another one than {folder}"
         raise OutputNotWritable(message) from exc
+
+
+def ensure_room(folder: Path, num_bytes: int) -> None:
+    """Raise DiskFull unless so many bytes are free where `folder`, which may not be there yet, will be."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise DiskFull(
+            f"the disk is nearly full: {free / 1e6:.0f} MB are free at {folder}, and {num_bytes / 1e6:.0f} MB are kept "
+            "for what is in hand; make room and start the command again"
+        )

@@ -59,12 +59,12 @@ class FakeRun:
     request: Any = None
     config: RenderConfig | None = None
     dry_run: bool | None = None
-    strict: bool | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __call__(
-        self, request: Any, config: RenderConfig, *, dry_run: bool = False, strict: bool = False, observe: Any
+        self, request: Any, config: RenderConfig, *, dry_run: bool = False, observe: Any, **options: Any
     ) -> RunReport | Plan:
-        self.request, self.config, self.dry_run, self.strict = request, config, dry_run, strict
+        self.request, self.config, self.dry_run, self.options = request, config, dry_run, options
         for event in self.events:
             observe(event)
         if isinstance(self.result, BaseException):

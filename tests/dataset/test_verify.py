@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.damage import DAMAGES, JOURNALS, document, edit, file_of
-from tests.synthetic import FIRST, NUM_FRAMES, write_dataset
+from tests.synthetic import CAMERAS, FIRST, NUM_FRAMES, WIDTH, write_dataset
 from visionsim.dataset.journal import Journal
 from visionsim.errors import InputNotFound
 from visionsim.verify.report import CHECKS, SequenceResult, Verified, VerifyReport
@@ -161,6 +163,105 @@ def test_dataset_with_some_kinds_only_is_verified_as_far_as_it_goes(tmp_path, ki
     row = verify_one(tmp_path)
     assert row.found.problems == []
     assert row.status("flow") == ("ok" if kinds == ("depths", "flows") else "skipped")
+
+
+@pytest.fixture(scope="module")
+def dataset_of(tmp_path_factory) -> Callable[[str], Path]:
+    """(key of CAMERAS) -> a good dataset of that camera, which is not to be changed."""
+
+    @functools.cache
+    def dataset(camera: str) -> Path:
+        folder = tmp_path_factory.mktemp("camera") / "good"
+        write_dataset(folder, camera=camera)
+        return folder
+
+    return dataset
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_nothing_is_wrong_with_a_good_dataset_of_any_camera(dataset_of, camera):
+    row = verify_one(dataset_of(camera))
+    assert row.found.problems == [] and row.found.notes == []
+    assert [check for check in CHECKS if row.status(check) != "ok"] == ["deep"]
+    # Each frame has a neighbour to be compared with, also across a cut.
+    assert row.found.compared["flow"] == 2 * (NUM_FRAMES - 1)
+    assert row.found.compared["depth"] == row.found.compared["roundtrip"] == NUM_FRAMES - 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "flow sign",
+        "depth scaled",
+        "depth scaled everywhere",
+        "depths of two neighbours swapped",
+        "shifted centre",
+        "renumbered label",
+    ],
+    ids=lambda name: name.replace(" ", "-"),
+)
+@pytest.mark.parametrize("camera", [name for name in CAMERAS if name != "perspective"])
+def test_damage_is_found_whatever_the_camera(dataset_of, tmp_path, camera, damage):
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset_of(camera), copy)
+    damaged = DAMAGES[damage](copy, FRAMES)
+    if damage == "shifted centre" and camera.startswith("equirectangular"):
+        # The document does not say it twice, as it says cx; but nothing fits any more.
+        assert verify_one(copy).found.problems[0].file in damaged
+        damaged = {file_of("flows", frame) for frame in FRAMES}
+    JOURNALS["no journal"](copy)
+    assert damaged <= {problem.file for problem in verify_one(copy).found.problems}
+
+
+def test_what_a_lens_cannot_see_must_be_background(dataset_of, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset_of("fisheye equidistant"), copy)
+
+    def change(channels):
+        channels["Y"][2, 3] = 5.0
+        return channels
+
+    edit(copy, "depths", FRAMES[1], change)
+    JOURNALS["no journal"](copy)
+    problem = verify_one(copy).found.problems[0]
+    assert (problem.check, problem.file, problem.x, problem.y) == ("files", file_of("depths", FRAMES[1]), 3, 2)
+    assert "lens sees nothing" in problem.message
+
+
+def test_flow_goes_the_shorter_way_round_a_panorama(dataset_of, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset_of("equirectangular"), copy)
+
+    def change(channels):
+        channels["R"][60, 50] += WIDTH  # It leads to the same point.
+        return channels
+
+    edit(copy, "flows", FRAMES[1], change)
+    JOURNALS["no journal"](copy)
+    (problem,) = verify_one(copy).found.problems
+    assert (problem.check, problem.x, problem.y) == ("files", 50, 60) and "longer way" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("camera", "change", "word"),
+    [
+        ("orthographic", lambda content: content.update(ortho_scale=7.0), "pixels_per_unit_x"),
+        ("fisheye equidistant", lambda content: content.update(fisheye_fov=3.4), "fl_x"),
+        ("fisheye equisolid", lambda content: content.update(fisheye_lens=11.0), "fl_x"),
+        ("equirectangular, shifted", lambda content: content.update(latitude_max=2.0), "latitudes"),
+        ("equirectangular", lambda content: content.update(longitude_max=-4.0), "longitude_max is not larger"),
+        ("animated lens", lambda content: content["frames"][2].update(lens=35.0), "fl_x"),
+        ("cut to a panorama", lambda content: content["frames"][5].pop("fov"), "needs fov"),
+        ("cut to a panorama", lambda content: content["frames"][5].pop("fisheye_fov"), "fisheye_fov"),
+    ],
+)
+def test_document_of_any_camera_that_contradicts_itself_is_refused(dataset_of, tmp_path, camera, change, word):
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset_of(camera), copy)
+    JOURNALS["no journal"](copy)
+    document(copy, change)
+    problems = [problem for problem in verify_one(copy).found.problems if problem.check == "documents"]
+    assert any(word in problem.message for problem in problems)
 
 
 def test_without_ids_what_most_pixels_do_is_what_stands_still(tmp_path):

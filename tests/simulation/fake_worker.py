@@ -7,6 +7,7 @@ SCRIPT is JSON:
     start    "hello" by default; "exit", "mute" (never says hello), "wrong-protocol", "garbage" (says nonsense first)
     tasks    what goes wrong, and how often: {"open a": ["die", 1], "render 3": ["raise", 99], ...}; see `misbehave`
     stubborn ignore the end of stdin, and SIGTERM
+    leak     [bytes, bytes]: memory that it says it holds at first, and how much more after each frame
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Worker:
         self.scratch = scratch
         self.state = Path(script["state"])
         self.scene: str | None = None
+        self.rendered = 0
 
     def say(self, line: bytes) -> None:
         os.write(1, line)
@@ -64,6 +66,7 @@ class Worker:
             self.answer(line) if line else time.sleep(LONG)
 
     def answer(self, line: bytes) -> None:
+        began = time.monotonic()
         request = decode(line)
         assert isinstance(request, Request), line
         what = request.arguments["scene"] if request.do == "open" else request.arguments["frame"]
@@ -81,7 +84,14 @@ class Worker:
         assert self.scene == request.arguments["scene"], "asked for a frame of a scene that is not open"
         path = self.scratch / request.arguments["name"]
         path.write_text(f"{self.scene} {what}")
-        self.say(encode(Done(request.id, {"path": str(path), "pid": os.getpid()})))
+        self.rendered += 1
+        base, leaked = self.script.get("leak", (0, 0))
+        memory = base + leaked * self.rendered
+        (self.state / f"{os.getpid()}.peak").write_text(str(memory))
+        seconds = time.monotonic() - began
+        self.say(
+            encode(Done(request.id, {"path": str(path), "pid": os.getpid(), "seconds": seconds, "memory": memory}))
+        )
 
     def attempt(self, name: str) -> int:
         """How often this was asked for, over all workers, this time included."""
@@ -114,6 +124,9 @@ class Worker:
                 os._exit(11)
             case "slow":
                 time.sleep(0.3)
+            case "work":
+                while time.process_time() < 2.0:
+                    pass
             case "flood":
                 for index in range(FLOOD_LINES):
                     self.chatter(f"chatter {index} " + 60 * "x")

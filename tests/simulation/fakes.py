@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from visionsim.simulation.jobs import Fail, FrameTask, Task
+from visionsim.simulation.jobs import Fail, FrameTask, Retry, Task
 
 FAKE_WORKER = Path(__file__).parent / "fake_worker.py"
 
@@ -43,8 +43,10 @@ class Client:
     results: dict[Task, Any] = field(default_factory=dict)
     failures: dict[Task, Fail] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    retries: list[Retry] = field(default_factory=list)
     writer_threads: set[int] = field(default_factory=set)
     on_write: Callable[[FrameTask], None] = lambda task: None
+    on_note: Callable[[str], None] = lambda message: None
     on_done: Callable[[Task], None] = lambda task: None
     thread: int = field(default_factory=threading.get_ident)
 
@@ -75,9 +77,14 @@ class Client:
         assert fail.task not in self.failures and not (isinstance(fail.task, FrameTask) and fail.task in self.results)
         self.failures[fail.task] = fail
 
+    def retried(self, retry: Retry) -> None:
+        assert threading.get_ident() == self.thread
+        self.retries.append(retry)
+
     def note(self, message: str) -> None:
         assert threading.get_ident() == self.thread
         self.notes.append(message)
+        self.on_note(message)
 
     @property
     def frames(self) -> list[int]:

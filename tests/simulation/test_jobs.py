@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visionsim.simulation.jobs import (
+    RESTART_FAILURES,
     SENT_AHEAD,
     START_FAILURES,
     UNWRITTEN_PER_WORKER,
@@ -23,13 +24,19 @@ from visionsim.simulation.jobs import (
     JobQueue,
     OpenTask,
     Refused,
+    Retry,
     Send,
     StartWorker,
+    StopWorker,
     WorkerDied,
+    WorkerLeft,
     WorkerReady,
     WriteFailed,
     Written,
 )
+
+HUGE = 1 << 40
+"""Bytes of memory with which a worker is replaced, if it had less before."""
 
 
 @dataclass
@@ -39,13 +46,15 @@ class ModelWorker:
     ready: bool = False
     scene: str | None = None
     sent: deque = field(default_factory=deque)
+    memory: int = 0
+    leaving: bool = False
 
 
 class Model:
     """The world around a queue: carries out its actions, offers the events that can come next, checks every step."""
 
-    def __init__(self, max_workers: int = 2, max_attempts: int = 3) -> None:
-        self.queue = JobQueue(max_workers=max_workers, max_attempts=max_attempts)
+    def __init__(self, max_workers: int = 2, max_attempts: int = 3, **more: int) -> None:
+        self.queue = JobQueue(max_workers, max_attempts, **more)
         self.workers: dict[int, ModelWorker] = {}
         self.rendered: list[FrameTask] = []
         """Answered, and not yet written or failed."""
@@ -57,6 +66,9 @@ class Model:
         self.blames: Counter = Counter()
         self.numbers: set[int] = set()
         self.interrupted = False
+        self.hopeless = False
+        self.retries: list[Retry] = []
+        self.stops: list[StopWorker] = []
 
     # What happens to the queue.
 
@@ -75,7 +87,11 @@ class Model:
             self.blames[worker.sent[0]] += 1
         return self.act(self.queue.handle(WorkerDied(number, reason)))
 
-    def answer(self, number: int) -> list:
+    def leave(self, number: int) -> list:
+        assert not self.workers.pop(number).sent
+        return self.act(self.queue.handle(WorkerLeft(number)))
+
+    def answer(self, number: int, memory: int = 0) -> list:
         worker = self.workers[number]
         task = worker.sent.popleft()
         if isinstance(task, OpenTask):
@@ -83,7 +99,7 @@ class Model:
         else:
             assert worker.scene == task.scene, "the worker renders another scene than it was asked for"
             self.rendered.append(task)
-        return self.act(self.queue.handle(Answered(number, task)))
+        return self.act(self.queue.handle(Answered(number, task, memory)))
 
     def refuse(self, number: int, kind: str = "frame", message: str = "out of memory") -> list:
         worker = self.workers[number]
@@ -97,8 +113,9 @@ class Model:
     def written(self, index: int = 0) -> list:
         return self.act(self.queue.handle(Written(self.rendered.pop(index))))
 
-    def write_failed(self, index: int = 0) -> list:
-        return self.act(self.queue.handle(WriteFailed(self.rendered.pop(index), "No space left on device")))
+    def write_failed(self, index: int = 0, hopeless: bool = False) -> list:
+        failed = WriteFailed(self.rendered.pop(index), "No space left on device", hopeless)
+        return self.act(self.queue.handle(failed))
 
     def interrupt(self) -> list:
         self.interrupted = True
@@ -111,6 +128,14 @@ class Model:
             match action:
                 case StartWorker(number):
                     self._start(number)
+                case StopWorker(number):
+                    worker = self.workers[number]
+                    assert worker.ready and not worker.sent and not worker.leaving
+                    worker.leaving = True
+                    self.stops.append(action)
+                case Retry():
+                    assert not self.interrupted
+                    self.retries.append(action)
                 case Send(number, task):
                     self._send(number, task)
                 case Finish(task):
@@ -132,6 +157,7 @@ class Model:
         assert number in self.workers, f"sent to worker {number}, which is dead"
         worker = self.workers[number]
         assert worker.ready, f"sent to worker {number} before it said hello"
+        assert not worker.leaving, f"sent to worker {number}, which was told to leave"
         assert not self.interrupted, f"{task} is begun after the user wanted to stop"
         assert task.scene not in self.failed_scenes, f"{task} is begun after its scene was given up"
         assert len(self.rendered) < UNWRITTEN_PER_WORKER * self.queue.max_workers, "sent while the writers are behind"
@@ -172,9 +198,11 @@ class Model:
             if frame.scene in self.failed_scenes:  # Also those that come back from a worker that had it open.
                 self.ended[frame] = "failed with its scene"
         assert self.queue.unwritten == len(self.rendered)
-        idle = [worker for worker in self.workers.values() if worker.ready and not worker.sent]
+        idle = [w for w in self.workers.values() if w.ready and not w.sent and not w.leaving]
         busy = [worker for worker in self.workers.values() if worker.sent]
-        outstanding = busy or self.rendered or any(not worker.ready for worker in self.workers.values())
+        outstanding = (
+            busy or self.rendered or any(not worker.ready or worker.leaving for worker in self.workers.values())
+        )
         assert self.queue.finished or outstanding, "nothing can happen any more, and there is work left"
         if not self.interrupted:
             assert not (self.queue.finished and self.pending), "finished, with frames left"
@@ -197,9 +225,12 @@ class Model:
         for number, worker in self.workers.items():
             if not worker.ready:
                 events += [(self.ready, number)] * 3
+            elif worker.leaving:
+                events += [(self.leave, number)] * 3
             elif worker.sent:
                 # Scenes are opened far less often than frames are rendered: let it go wrong more often.
                 events += [(self.answer, number)] * (3 if isinstance(worker.sent[0], OpenTask) else 6)
+                events += [(self.answer, number, HUGE)]
                 events += [(self.refuse, number, kind) for kind in ("frame", "frame", "scene", "request")]
             if deaths:
                 events += [(self.die, number)] * 2
@@ -215,6 +246,8 @@ class Model:
             for number in list(self.workers):
                 if not self.workers[number].ready:
                     self.ready(number)
+                elif self.workers[number].leaving:
+                    self.leave(number)
                 elif self.workers[number].sent:
                     self.answer(number)
             for _ in range(len(self.rendered)):
@@ -355,7 +388,8 @@ def test_sends_stop_while_writers_stall_and_go_on_when_they_catch_up():
 def test_refused_frame_is_tried_again_then_given_up():
     model = one_worker(frames("a", 1), max_attempts=2)
     model.answer(0)
-    assert model.refuse(0, message="no memory") == [Send(0, FrameTask("a", "s", 1))]
+    task = FrameTask("a", "s", 1)
+    assert model.refuse(0, message="no memory") == [Retry(task, "no memory"), Send(0, task)]
     assert model.refuse(0, message="no memory") == [Fail(FrameTask("a", "s", 1), "frame", "no memory")]
     assert model.queue.finished
 
@@ -380,15 +414,17 @@ def test_scene_that_cannot_be_opened_fails_once_and_takes_its_frames_along(kind)
 
 def test_scene_refused_for_the_moment_is_opened_again():
     model = one_worker(frames("a", 1, 2))
-    assert model.refuse(0, "frame", "stale file handle") == [Send(0, OpenTask("a"))]
+    again = [Retry(OpenTask("a"), "stale file handle"), Send(0, OpenTask("a"))]
+    assert model.refuse(0, "frame", "stale file handle") == again
     model.finish()
     assert set(model.ended.values()) == {"done"}
 
 
 def test_scene_refused_for_the_moment_is_given_up_after_max_attempts():
     model = one_worker(Job("a"), max_attempts=3)
-    assert model.refuse(0) == [Send(0, OpenTask("a"))]
-    assert model.refuse(0) == [Send(0, OpenTask("a"))]
+    again = [Retry(OpenTask("a"), "out of memory"), Send(0, OpenTask("a"))]
+    assert model.refuse(0) == again
+    assert model.refuse(0) == again
     assert model.refuse(0) == [Fail(OpenTask("a"), "frame", "out of memory")]
 
 
@@ -422,7 +458,19 @@ def test_dead_workers_frames_go_to_another_one():
 
 def test_dead_worker_is_replaced():
     model = one_worker(frames("a", 1))
-    assert model.die(0) == [StartWorker(1)]
+    assert model.die(0) == [Retry(OpenTask("a"), "was killed by SIGKILL"), StartWorker(1)]
+
+
+def test_replacements_wait_longer_and_longer_until_something_is_done():
+    model = Model(max_workers=1, max_attempts=99)
+    model.add(frames("a", 1, 2, 3))
+    pauses = []
+    for number in range(12):
+        model.ready(number)
+        if number == 10:
+            model.answer(number)
+        pauses += [action.pause for action in model.die(number) if isinstance(action, StartWorker)]
+    assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 0.0, 0.5]
 
 
 def test_dead_worker_is_not_replaced_when_nothing_is_left():
@@ -442,16 +490,78 @@ def test_only_the_frame_in_hand_is_blamed_for_a_death():
     assert model.ended[FrameTask("a", "s", 2)] == "done"
 
 
-def test_frame_that_kills_every_worker_is_given_up_after_max_attempts():
-    model = one_worker(frames("a", 1, 2), max_attempts=3)
-    for number in range(3):
-        if number:
+def test_frame_that_kills_every_worker_is_set_aside_when_all_others_are_done():
+    model = one_worker(frames("a", 1, 2, 3), max_attempts=3)
+    number = 0
+    while not model.queue.finished:
+        if not model.workers[number].ready:
             model.ready(number)
+        if model.workers[number].sent[0] == FrameTask("a", "s", 1):
+            model.die(number, "was killed by SIGSEGV")
+            number += 1
+            continue
         model.answer(number)
-        assert model.workers[number].sent[0].frame == 1
-        model.die(number, "was killed by SIGSEGV")
-    assert model.ended == {FrameTask("a", "s", 1): "failed"}
-    assert "3 attempts" in model.failures[0].message and "SIGSEGV" in model.failures[0].message
+        while model.rendered:
+            model.written()
+    assert list(model.ended.items()) == [
+        (FrameTask("a", "s", 2), "done"), (FrameTask("a", "s", 3), "done"), (FrameTask("a", "s", 1), "failed"),
+    ]  # fmt: skip
+    (fail,) = model.failures
+    assert fail.set_aside and "3 attempts" in fail.message and "SIGSEGV" in fail.message
+    assert [retry.task.frame for retry in model.retries] == [1, 1]
+
+
+# Examples: workers that are replaced.
+
+MIB = 1 << 20
+
+
+def render(model: Model, number: int, memory: int) -> list:
+    return model.answer(number, memory) + [action for _ in range(len(model.rendered)) for action in model.written()]
+
+
+def test_worker_that_grows_is_replaced_when_it_has_done_what_it_holds():
+    model = one_worker(frames("a", *range(20)), settled_frames=5)
+    model.answer(0)
+    for frame in range(5):
+        render(model, 0, (1000 + frame) * MIB)
+    assert render(model, 0, 1084 * MIB) and not model.stops
+    render(model, 0, 1085 * MIB)
+    assert len(model.workers[0].sent) == 1 and not model.stops
+    assert model.answer(0, 1085 * MIB) == [StopWorker(0, "grew from 1004 MiB to 1085 MiB")]
+    assert model.leave(0) == [StartWorker(1)]
+    model.finish()
+    assert [task.frame for task in model.ended] == list(range(20)) and not model.failures
+
+
+def test_small_workers_may_grow_by_some_megabytes():
+    model = one_worker(frames("a", *range(20)), settled_frames=5)
+    model.answer(0)
+    for memory in [10] * 8 + [33] * 8:
+        render(model, 0, memory * MIB)
+    assert not model.stops
+
+
+def test_worker_that_does_not_know_its_memory_stays():
+    model = one_worker(frames("a", *range(20)), settled_frames=5)
+    model.finish()
+    assert not model.stops
+
+
+def test_memory_is_compared_within_a_scene():
+    model = one_worker(frames("a", *range(6)), frames("b", *range(6)), settled_frames=3)
+    model.answer(0)
+    while model.workers[0].sent:
+        task = model.workers[0].sent[0]
+        render(model, 0, (100 if task.scene == "a" else 900) * MIB)
+    assert model.queue.finished and not model.stops
+
+
+def test_worker_is_replaced_after_its_lifetime():
+    model = one_worker(frames("a", *range(25)), lifetime=10)
+    model.finish()
+    assert [stop.worker for stop in model.stops] == [0, 1]
+    assert "10 frames" in model.stops[0].reason
 
 
 def test_scene_that_kills_every_worker_is_given_up_and_others_are_rendered():
@@ -518,6 +628,17 @@ def test_full_disk_stops_the_run_instead_of_rendering_on():
     assert Counter(model.ended.values()) == {"failed": 50 - begun, "done": begun}
 
 
+def test_hopeless_write_stops_the_run_at_once():
+    model = one_worker(frames("a", *range(50)))
+    model.answer(0)
+    model.answer(0)
+    model.write_failed(hopeless=True)
+    begun = len(model.in_hand)
+    assert begun <= SENT_AHEAD
+    model.finish()
+    assert Counter(model.ended.values()) == {"failed": 50 - begun, "done": begun}
+
+
 def test_written_frame_resets_the_count_of_failed_writes():
     model = one_worker(frames("a", *range(2 * WRITE_FAILURES)))
     model.answer(0)
@@ -573,7 +694,7 @@ def test_dead_last_worker_fails_the_rest_when_none_can_be_started():
     model = Model(max_workers=2, max_attempts=1)
     model.add(frames("a", 1), frames("b", 1))
     model.ready(0)
-    for number in range(1, 1 + START_FAILURES):
+    for number in range(1, 1 + RESTART_FAILURES):
         model.die(number, "exited with code 127")
     model.die(0)
     assert model.queue.finished
@@ -696,7 +817,7 @@ CHOICES = st.lists(st.integers(0, 999), max_size=80)
 @settings(max_examples=500, deadline=None, derandomize=True)
 @given(st.integers(1, 4), st.integers(1, 3), job_lists(), job_lists("more"), CHOICES)
 def test_every_frame_ends_exactly_once_whatever_happens(max_workers, max_attempts, jobs, more, choices):
-    model = Model(max_workers, max_attempts)
+    model = Model(max_workers, max_attempts, settled_frames=2, lifetime=6)
     play(model, jobs, more, choices, None)
     assert set(model.ended) == set(model.added)
     assert not model.in_hand
@@ -705,7 +826,7 @@ def test_every_frame_ends_exactly_once_whatever_happens(max_workers, max_attempt
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(st.integers(1, 4), st.integers(1, 3), job_lists(), job_lists("more"), CHOICES, st.integers(0, 40))
 def test_interrupt_at_any_moment_begins_nothing_and_ends(max_workers, max_attempts, jobs, more, choices, moment):
-    model = Model(max_workers, max_attempts)
+    model = Model(max_workers, max_attempts, settled_frames=2, lifetime=6)
     play(model, jobs, more, choices, moment)
     assert model.queue.finished
     assert not model.in_hand

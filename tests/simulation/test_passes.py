@@ -96,6 +96,11 @@ def test_normals_of_the_background_are_zero():
     assert row(channels, "RGB") == [(0, 0, 0), (0, 0, 0)]
 
 
+def test_normals_that_blender_does_not_know_are_zero():
+    channels = convert("normals", Normal=image((math.nan, math.nan, 1), (0, 0, 2)), Depth=image(HIT, HIT))
+    assert row(channels, "RGB") == [(0, 0, 0), (0, 0, 1)]
+
+
 # Flow.
 
 

@@ -38,10 +38,18 @@ def pool(fakes, client, tmp_path, monkeypatch):
     monkeypatch.setattr("visionsim.simulation.pool.scratch_folder", lambda: str(scratch))
 
     @contextmanager
-    def go(*, jobs: int = 2, timeout: float | None = None, command: list[str] | None = None, **script):
+    def go(
+        *,
+        jobs: int = 2,
+        timeout: float | None = None,
+        patience: float = 60.0,
+        command: list[str] | None = None,
+        **script,
+    ):
         before = set(threading.enumerate())
         try:
-            with Pool(command or fakes.command(**script), client, jobs=jobs, timeout=timeout) as started:
+            command = command or fakes.command(**script)
+            with Pool(command, client, jobs=jobs, timeout=timeout, patience=patience) as started:
                 yield started
         finally:
             assert not [pid for pid in fakes.pids() if exists(pid)], "processes are left, or zombies of them"
@@ -204,6 +212,79 @@ def test_timeout_counts_each_frame_for_itself(pool, client):
     with pool(jobs=1, timeout=0.9, tasks=slow) as started:
         assert started.run([frames("a", *range(4))])  # 1.2 s altogether.
     assert client.frames == [0, 1, 2, 3] and not client.notes
+
+
+# Workers that do nothing.
+
+
+def test_hung_worker_is_killed_without_any_timeout(pool, client):
+    with pool(jobs=2, patience=0.5, tasks={"render 2": ("hang", 1)}) as started:
+        assert started.run([frames("a", *range(6))])
+    assert client.frames == list(range(6))
+    assert any("did nothing for 0.5 s" in note for note in client.notes)
+
+
+def test_hung_worker_is_killed_while_another_one_is_busy(pool, client):
+    slow = {f"render {n}": ("slow", 1) for n in range(1, 40)}
+    ended: list[float] = []
+    client.on_note = lambda note: ended.append(time.monotonic())
+    began = time.monotonic()
+    with pool(jobs=2, patience=0.6, tasks={**slow, "render 0": ("hang", 1)}) as started:
+        assert started.run([frames("a", *range(12))])
+    assert ended and ended[0] - began < 2.5
+    assert client.frames == list(range(12))
+
+
+def test_stopped_worker_is_killed(pool, client, fakes):
+    def stop_one(task) -> None:
+        if task == FrameTask("a", "s", 2):
+            os.kill(fakes.pids()[0], signal.SIGSTOP)
+
+    client.on_done = stop_one
+    with pool(jobs=1, patience=0.5) as started:
+        assert started.run([frames("a", *range(30))])
+    assert client.frames == list(range(30))
+
+
+def test_worker_that_works_for_long_is_left_alone(pool, client):
+    with pool(jobs=1, patience=0.4, tasks={"render 1": ("work", 1)}) as started:
+        assert started.run([frames("a", 1)])
+    assert client.frames == [1] and not client.notes
+
+
+def test_worker_that_never_says_hello_is_given_up(pool, client):
+    with pool(jobs=1, patience=0.3, start="mute") as started:
+        assert started.run([frames("a", 1)])
+    assert "did not come up" in client.failures[FrameTask("a", "s", 1)].message
+
+
+def test_program_that_only_talks_is_given_up(pool, client, monkeypatch):
+    monkeypatch.setattr("visionsim.simulation.pool.START_LIMIT", 0.3)
+    with pool(jobs=1, command=["/usr/bin/yes"]) as started:
+        assert started.run([frames("a", 1)])
+    assert "say hello" in client.failures[FrameTask("a", "s", 1)].message
+
+
+def test_deadline_follows_the_slowest_frame(pool, client, monkeypatch):
+    monkeypatch.setattr("visionsim.simulation.pool.FIRST_DEADLINE", 0.2)
+    monkeypatch.setattr("visionsim.simulation.pool.SLOWEST_TIMES", 4.0)
+    with pool(jobs=1, tasks={"render 0": ("slow", 1), "render 1": ("slow", 1), "render 2": ("work", 1)}) as started:
+        assert started.run([frames("a", *range(4))])
+    assert client.frames == list(range(4))
+    assert len(client.notes) == 1 and "over a frame" in client.notes[0]  # 4 times 0.3 s are less than what 2 takes.
+
+
+# Workers that grow.
+
+
+def test_leaking_worker_is_replaced_and_nothing_is_lost(pool, client, fakes):
+    with pool(jobs=2, leak=[1000 << 20, 4 << 20]) as started:
+        assert started.run([frames("a", *range(400))])
+    assert client.frames == list(range(400)) and not client.failures
+    peaks = sorted(int(path.read_text()) for path in fakes.state.glob("*.peak"))
+    assert len(peaks) >= 4
+    assert peaks[-1] <= 1.1 * ((1000 << 20) + 50 * (4 << 20))
+    assert all("it is replaced" in note for note in client.notes)
 
 
 # Nothing can be started.

@@ -17,6 +17,7 @@ from visionsim.cli._errors import report_error
 from visionsim.cli._options import Session
 from visionsim.cli.blender import render_animation
 from visionsim.cli.datasets import create_datasets
+from visionsim.cli.status import status
 from visionsim.cli.verify import verify
 
 __all__ = ["app", "main"]
@@ -24,6 +25,7 @@ __all__ = ["app", "main"]
 app = new_app("Computer-vision datasets with exact ground truth, rendered from Blender scenes.")
 add_render_command(app, create_datasets)
 add_render_command(app, render_animation)
+add_command(app, status)
 add_command(app, verify)
 
 

@@ -49,6 +49,13 @@ def render_animation(
         bool,
         typer.Option(help="Open the scene, show what would be rendered, and write nothing.", rich_help_panel=OUTPUT),
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            help="Start a sequence over if what is there was made with other settings, and so cannot be kept.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     strict: Annotated[
         bool,
         typer.Option(
@@ -70,6 +77,7 @@ def render_animation(
         frame_step: render every n-th frame, starting with the first.
         labels: file of patterns that give objects their classes; see docs/labels.md.
         dry_run: return the Plan, render nothing, write nothing.
+        force: remove what a sequence holds if that cannot be kept, instead of refusing.
         strict: raise IncompleteScene if a scene lacks files, or scripts that did not run.
         render_config: what to render and how; by default RenderConfig().
         observe: called with each event of `visionsim.simulation.report`, from this thread.
@@ -94,6 +102,7 @@ def render_animation(
         request,
         render_config or RenderConfig(),
         dry_run=dry_run,
+        force=force,
         strict=strict,
         observe=observe or (lambda event: None),
     )

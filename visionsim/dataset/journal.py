@@ -1,26 +1,38 @@
 """The record of a sequence on disk: its settings, and one line for each frame whose files are all there.
 
 `.visionsim/journal.jsonl` in the sequence's folder. `transforms.json` is made from it, and a later run trusts a
-file only if it is what its line says. A line is written after its frame's files, in one piece; a torn last line is
-a frame that is not there.
+file only if it is what its line says. A line is written after its frame's files, in one piece, and ends with its own
+checksum; a torn or damaged line is a frame that is not there. When the sequence is complete a last line says so.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.errors import DataError, SettingsMismatch
-from visionsim.files import checksum, whole_file
+from visionsim.files import make_folder, remove_empty, size_and_checksum, whole_file
 
-__all__ = ["FrameRecord", "Journal", "StoredFile", "settings_digest"]
+__all__ = ["DOCUMENTS", "FrameRecord", "Journal", "StoredFile", "remove_partials", "settings_digest"]
 
-FORMAT = 1
+FORMAT = 2
+
+SEAL = ',"crc32":"'
+"""Where a line's own checksum begins."""
+
+DOCUMENTS = ("transforms.json", "info.json")
+"""What says that a sequence is complete."""
+
+SUFFIXES = (".png", ".jpg", ".exr")
+"""Of pictures, ground truth and previews."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +45,12 @@ class StoredFile:
 
     @classmethod
     def of(cls, folder: Path, path: Path) -> StoredFile:
-        return cls(path.relative_to(folder).as_posix(), path.stat().st_size, checksum(path))
+        return cls(path.relative_to(folder).as_posix(), *size_and_checksum(path))
 
     def intact(self, folder: Path) -> bool:
         """Whether the file is still what was written; reads it."""
-        path = folder / self.path
         try:
-            return path.stat().st_size == self.size and checksum(path) == self.crc32
+            return size_and_checksum(f"{folder}/{self.path}") == (self.size, self.crc32)
         except OSError:
             return False
 
@@ -59,13 +70,39 @@ class FrameRecord:
     def to_line(self) -> str:
         files = {kind: [f.path, f.size, f.crc32] for kind, f in self.files.items()}
         document = {"frame": self.frame, "channels": self.channels, "files": files, "camera": self.camera}
-        return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
+        return sealed(document)
 
     @classmethod
     def from_line(cls, line: str) -> FrameRecord:
-        document = json.loads(line)
+        """Raises ValueError, KeyError or TypeError if it is not what `to_line` gave."""
+        document = unsealed(line)
         files = {kind: StoredFile(*values) for kind, values in document["files"].items()}
         return cls(document["frame"], document["channels"], document["camera"], files)
+
+
+def sealed(document: Mapping[str, Any]) -> str:
+    """A line of the journal: one JSON object, whose last value is the CRC-32 of what is before it."""
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)[:-1]
+    return f'{text}{SEAL}{zlib.crc32(text.encode()):08x}"}}\n'
+
+
+def unsealed(line: str) -> dict[str, Any]:
+    """The object of a line; raises ValueError unless it is what was written."""
+    text, _, seal = line.rpartition(SEAL)
+    if seal != f'{zlib.crc32(text.encode()):08x}"}}\n':
+        raise ValueError("damaged")
+    document: dict[str, Any] = json.loads(text + "}")
+    return document
+
+
+def closing_of(text: str, lines: Sequence[str]) -> dict[str, Any]:
+    """The document of the last line if it is the closing one, and all before it is what it was then."""
+    try:
+        closing = unsealed(lines[-1])
+        before = text[: len(text) - len(lines[-1])]
+        return closing if closing["journal"] == f"{zlib.crc32(before.encode()):08x}" else {}
+    except (IndexError, ValueError, KeyError):
+        return {}
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
@@ -81,6 +118,8 @@ class Journal:
     folder: Path
     settings: dict[str, Any]
     records: dict[int, FrameRecord] = field(default_factory=dict)
+    closing: dict[str, Any] = field(default_factory=dict)
+    """What the last line says of the documents; empty if it does not, or if it is not what was written."""
 
     @property
     def path(self) -> Path:
@@ -98,7 +137,7 @@ class Journal:
         if journal is None:
             return cls(folder, dict(settings))
         if journal.settings != settings:
-            raise SettingsMismatch(mismatch_message(folder, journal.settings, settings))
+            raise mismatch(folder, journal.settings, settings)
         journal.settings = dict(settings)  # In the order that documents have them, so that they are written alike.
         return journal
 
@@ -114,21 +153,23 @@ class Journal:
             text = journal.path.read_text(encoding="utf-8", errors="replace")  # Damage is found line by line.
         except FileNotFoundError:
             return None
-        lines = text.splitlines(keepends=True)
+        head, *lines = text.splitlines(keepends=True) or [""]
         try:
-            header = json.loads(lines[0])
+            header = unsealed(head)
             if header["journal"] != FORMAT:
                 raise ValueError(f"format {header['journal']}")
             journal.settings = dict(header["settings"])
-        except (IndexError, ValueError, KeyError, TypeError) as exc:
-            raise DataError(f"Not a journal of this version of visionsim ({exc}); remove it: {journal.path}") from exc
-        for line in lines[1:]:
-            if line.endswith("\n"):
-                try:
-                    record = FrameRecord.from_line(line)
-                except (ValueError, KeyError, TypeError):
-                    continue  # Torn by a crash and appended to later: its frame is not there.
-                journal.records[record.frame] = record
+        except (ValueError, KeyError, TypeError) as exc:
+            raise DataError(
+                f"The journal is damaged, or was written by another version of visionsim: {journal.path}"
+            ) from exc
+        for line in lines:
+            try:
+                record = FrameRecord.from_line(line)
+            except (ValueError, KeyError, TypeError):
+                continue  # Torn by a crash, or damaged later: its frame is not there. Or the last line.
+            journal.records[record.frame] = record
+        journal.closing = closing_of(text, lines)
         return journal
 
     def intact(self, frame: int, kinds: Iterable[str]) -> bool:
@@ -144,27 +185,75 @@ class Journal:
 
     def begin(self) -> None:
         """Write the journal anew, whole: the settings, then the frames known so far in order."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        header = json.dumps({"journal": FORMAT, "settings": self.settings}, sort_keys=True, allow_nan=False)
+        make_folder(self.path.parent)
+        settings = {name: self.settings[name] for name in sorted(self.settings)}
         with whole_file(self.path) as partial, open(partial, "w", encoding="utf-8") as stream:
-            stream.write(header + "\n")
+            stream.write(sealed({"journal": FORMAT, "settings": settings}))
             stream.writelines(self.records[frame].to_line() for frame in sorted(self.records))
+        self.closing = {}
+
+    def close(self, made_from: str) -> None:
+        """Say on disk that the documents are there, made from what the journal holds and from what has this digest."""
+        documents = [StoredFile.of(self.folder, self.folder / name) for name in DOCUMENTS]
+        text = self.path.read_text(encoding="utf-8")
+        self.closing = {
+            "complete": made_from,
+            "documents": [dataclasses.astuple(document) for document in documents],
+            "journal": f"{zlib.crc32(text.encode()):08x}",
+        }
+        self._append(sealed(self.closing))
+
+    def closed(self, made_from: str) -> bool:
+        """Whether `close` was called with this digest, and neither journal nor documents have changed since."""
+        if self.closing.get("complete") != made_from:
+            return False
+        return all(StoredFile(*values).intact(self.folder) for values in self.closing["documents"])
 
     def append(self, record: FrameRecord) -> None:
         """Add a frame whose files are all in place, on disk and in memory."""
         self.records[record.frame] = record
-        with open(self.path, "ab") as stream:
-            stream.write(record.to_line().encode())
+        self._append(record.to_line())
+
+    def _append(self, line: str) -> None:
+        with open(self.path, "r+b") as stream:
+            stream.seek(-1, os.SEEK_END)
+            torn = stream.read(1) != b"\n"  # By a full disk perhaps: it must not take our line with it.
+            stream.write(b"\n" * torn + line.encode())
             stream.flush()
             os.fsync(stream.fileno())
 
+    def erase(self, frames: Iterable[int]) -> None:
+        """Remove what visionsim wrote here: documents, all files of the frames recorded and of `frames`, the journal.
 
-def mismatch_message(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+        Files are known by the names that visionsim gives, whatever the journal says; nothing else is touched.
+        """
+        for name in DOCUMENTS:
+            (self.folder / name).unlink(missing_ok=True)
+        remove_partials(self.folder)
+        folders = ("frames", *KINDS)
+        for frame in sorted({*self.records, *frames}):
+            for kind in folders:
+                for suffix in SUFFIXES:  # Previews lie beside the ground truth.
+                    (self.folder / frame_path(kind, frame, suffix)).unlink(missing_ok=True)
+        remove_empty(self.folder / kind for kind in folders)
+        self.records.clear()
+        self.path.unlink(missing_ok=True)  # Last: where it is, the folder is known to hold data of other settings.
+
+
+def mismatch(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> SettingsMismatch:
     """Name the settings that differ, with both values."""
     names = sorted(n for n in {*stored, *wanted} if (n in stored, stored.get(n)) != (n in wanted, wanted.get(n)))
     was, now = ({name: repr(of[name]) if name in of else "absent" for name in names} for of in (stored, wanted))
     fields = ", ".join(f"{name} (there {was[name]}, now {now[name]})" for name in names)
-    return (
+    return SettingsMismatch(
         f"The folder holds frames made with other settings: {fields}. "
-        f"Use the same settings, another output folder, or remove this one: {folder}"
+        f"Use the same settings, another output folder, or --force to start this one over: {folder}",
+        fields,
     )
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what a killed run was about to write."""
+    for part in ("", ".visionsim", "frames", *KINDS):
+        for left in (folder / part).glob(".*.partial*"):
+            left.unlink()

@@ -67,7 +67,9 @@ def read_passes(path: Path, layer: str | None = None) -> dict[str, Any]:
             found.setdefault(kind, {})[channel] = pixels
     order = "XYZWRGBUVA"  # Whatever else a pass has comes first, by name.
     return {
-        kind: np.stack([channels[c] for c in sorted(channels, key=lambda name: (order.find(name), name))], axis=-1).astype(np.float32)
+        kind: np.stack(
+            [channels[c] for c in sorted(channels, key=lambda name: (order.find(name), name))], axis=-1
+        ).astype(np.float32)
         for kind, channels in found.items()
     }
 

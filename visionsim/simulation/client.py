@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
-from visionsim.dataset.journal import Journal
-from visionsim.errors import ConfigError, DataError, RequestError
+from visionsim.dataset.journal import DOCUMENTS, Journal, remove_partials
+from visionsim.dataset.lock import FileLock, Holder, allow_open_files, take
+from visionsim.errors import ConfigError, DataError, OutputNotWritable, RequestError, SettingsMismatch, VisionsimError
+from visionsim.files import ensure_room
 from visionsim.simulation.config import GROUND_TRUTHS, RenderConfig, settings_of
 from visionsim.simulation.host import num_threads
-from visionsim.simulation.jobs import Fail, FrameTask, Job, Task
+from visionsim.simulation.jobs import UNWRITTEN_PER_WORKER, Fail, FrameTask, Job, Retry, Task
 from visionsim.simulation.labels import LabelRules, label_table
 from visionsim.simulation.plan import Plan, SceneFile, SceneInfo, ScenePlan, SequencePlan, bytes_per_frame
+from visionsim.simulation.record import PlannedSequence, Retried, RunRecord
 from visionsim.simulation.report import (
     Failure,
     FrameDone,
     FrameFailed,
+    FrameRetried,
     Note,
     Observer,
     RunPlanned,
@@ -31,6 +38,14 @@ from visionsim.simulation.report import (
 )
 
 __all__ = ["RunClient", "RunRequest"]
+
+
+RAW_BYTES_PER_PIXEL = 48
+"""Of a picture and all kinds of ground truth with previews, if nothing can be compressed."""
+
+
+READERS = 4
+"""Threads that look at files; more would wait for each other where files are small."""
 
 
 class RunRequest(Protocol):
@@ -60,10 +75,12 @@ class OpenSequence:
     missing: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while a line is added to the journal."""
+    start_over: str = ""
+    """Why what is there is to be removed; empty if it is not."""
 
 
 class RunClient:
-    """A run from its first scene to its report."""
+    """A run from its first scene to its report. When the `with` block ends, so does its claim on folders."""
 
     def __init__(
         self,
@@ -72,19 +89,37 @@ class RunClient:
         workers: int,
         scenes: dict[str, SceneFile],
         observe: Observer,
+        *,
+        force: bool = False,
     ) -> None:
         self.asked, self.config, self.scenes, self.observe = request, config, scenes, observe
+        self.force = force
         self.report = RunReport(root=request.root)
+        self.holder = Holder.me()
+        self.locks: dict[str, FileLock] = {}
+        self.record: RunRecord | None = None
         self.infos: dict[str, SceneInfo] = {}
         self.errors: dict[str, str] = {}
         self.sequences: dict[str, OpenSequence] = {}
         self.planning = True
+        # What all frames in hand take at most, and the journal's lines.
+        pixels = config.width * config.height
+        self.room = UNWRITTEN_PER_WORKER * workers * pixels * RAW_BYTES_PER_PIXEL + (1 << 20)
         self.settings: dict[str, Any] = {
             **dataclasses.asdict(config),
             "addons": list(config.addons),
             "log_dir": str(config.log_dir),
             "threads": num_threads(workers),
         }
+
+    def __enter__(self) -> RunClient:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self.record is not None and kind is not None:  # Else `finish` has more to say.
+            self.record.stop(f"ended with an error: {error}" if issubclass(kind, Exception) else "interrupted")
+        for lock in self.locks.values():
+            lock.release()
 
     # What the pool asks and tells.
 
@@ -115,6 +150,7 @@ class RunClient:
             previews=config.debug,
             flow_direction=config.flow_direction,
         )
+        ensure_room(item.plan.folder, self.room)
         record = write_frame(item.plan.folder, task.frame, reply, form)
         with item.lock:
             item.journal.append(record)
@@ -135,20 +171,35 @@ class RunClient:
         task = fail.task
         if isinstance(task, FrameTask):
             self.sequences[task.sequence].row.failed += 1
-            self.report.failures.append(Failure(task.scene, task.sequence, (task.frame,), fail.message))
+            self.give_up(Failure(task.scene, task.sequence, (task.frame,), fail.message, fail.set_aside))
             self.observe(FrameFailed(task.sequence, task.frame, fail.message))
             return
         if fail.kind == "request" and self.planning:
             raise ConfigError(fail.message)
         self.errors[task.scene] = fail.message
-        self.report.failures.append(Failure(task.scene, None, (), fail.message))
+        self.give_up(Failure(task.scene, None, (), fail.message))
         if self.planning:
             self.scene_opened(task.scene)
         else:
             self.observe(Note(f"Scene {task.scene} is given up: {fail.message}"))
 
+    def retried(self, retry: Retry) -> None:
+        task = retry.task
+        if isinstance(task, FrameTask):
+            self.sequences[task.sequence].row.retried += 1
+            if self.record is not None:
+                self.record.retried(Retried(task.sequence, task.frame, retry.message))
+            self.observe(FrameRetried(task.sequence, task.frame, retry.message))
+
+    def give_up(self, failure: Failure) -> None:
+        self.report.failures.append(failure)
+        if self.record is not None:
+            self.record.failure(failure)
+
     def note(self, message: str) -> None:
         self.report.notes.append(message)
+        if self.record is not None:
+            self.record.note(message)
         self.observe(Note(message))
 
     # Planning.
@@ -180,38 +231,105 @@ class RunClient:
         return {**settings, "device": info.device, "blender": info.blender, "scene_sha256": info.digest}
 
     def begin(self, plan: Plan) -> list[Job]:
-        """Look at what is on disk, and prepare the folders of what is not; returns what is to be rendered."""
+        """Look at what is on disk, and prepare the folders of what is not; returns what is to be rendered.
+
+        Raises:
+            RequestError: another run works on one of the folders, or there is what cannot be kept; nothing was written.
+        """
         self.planning = False
-        for planned in plan.sequences:
-            journal = Journal.load(planned.folder, self.sequence_settings(planned))
-            if not self.config.allow_skips and journal.records:
-                raise RequestError(f"There are frames already, and --render-config.no-allow-skips: {planned.folder}")
-            there = {
-                kind for frame in planned.frames if frame in journal.records for kind in journal.records[frame].files
-            }
-            kinds = tuple(kind for kind in GROUND_TRUTHS if kind in there.union(self.config.ground_truths))
-            row = SequenceReport(planned.name, planned.folder, len(planned.frames))
-            self.sequences[planned.name] = OpenSequence(planned, journal, row, kinds)
-            self.report.sequences.append(row)
-        with ThreadPoolExecutor() as threads:
-            for item in self.sequences.values():
-                wanted = ("frames", *item.kinds)
-                intact = threads.map(
-                    lambda frame, item=item, wanted=wanted: item.journal.intact(frame, wanted), item.plan.frames
-                )
-                item.missing = [frame for frame, fine in zip(item.plan.frames, intact, strict=True) if not fine]
-                item.row.kept = item.row.total - len(item.missing)
+        self.claim(plan.sequences)
+        for item in self.sequences.values():
+            if item.start_over:
+                self.note(f"{item.row.name} is started over: {item.start_over}")
+                with refusing(item.plan.folder):
+                    item.journal.erase(item.plan.frames)
+                item.journal.settings = self.sequence_settings(item.plan)
+        self.find_missing()
+        self.keep_record()
         self.observe(RunPlanned(plan, {item.row.name: item.row.kept for item in self.sequences.values()}))
         for item in self.sequences.values():
             if item.missing:
-                prepare(item)
+                with refusing(item.plan.folder):
+                    prepare(item)
             else:
+                remove_partials(item.plan.folder)
                 self.finalise(item)
         return [
             Job(item.plan.scene.name, item.plan.name, tuple(item.missing))
             for item in self.sequences.values()
             if item.missing
         ]
+
+    def claim(self, sequences: list[SequencePlan]) -> None:
+        """Lock the folders, then read the journals; writes nothing else, and removes nothing."""
+        allow_open_files(len(sequences))
+        for planned in sequences:
+            with refusing(planned.folder):
+                self.locks[planned.name] = take(planned.folder, self.holder)
+        if not all(lock.sure for lock in self.locks.values()):
+            self.note("the output folder's file system knows no locks: never start a second run on it meanwhile")
+        for planned in sequences:
+            with refusing(planned.folder):
+                journal, start_over = self.load(planned)
+            there = {
+                kind for frame in planned.frames if frame in journal.records for kind in journal.records[frame].files
+            }
+            if start_over:
+                there.clear()
+            kinds = tuple(kind for kind in GROUND_TRUTHS if kind in there.union(self.config.ground_truths))
+            row = SequenceReport(planned.name, planned.folder, len(planned.frames))
+            self.sequences[planned.name] = OpenSequence(planned, journal, row, kinds, start_over=start_over)
+            self.report.sequences.append(row)
+
+    def load(self, planned: SequencePlan) -> tuple[Journal, str]:
+        """What was recorded in a folder, and why it must be started over, if it must.
+
+        Raises:
+            RequestError: it must be, and that was not asked for by `force`.
+        """
+        refusal: RequestError
+        try:
+            journal = Journal.load(planned.folder, self.sequence_settings(planned))
+            if self.config.allow_skips or not journal.records:
+                return journal, ""
+            refusal = RequestError(
+                f"There are frames already, and --render-config.no-allow-skips: {planned.folder}. "
+                "--force starts it over"
+            )
+            reason = "there were frames, and --render-config.no-allow-skips"
+        except SettingsMismatch as exc:
+            refusal, reason = exc, exc.differences
+            journal = Journal.read(planned.folder) or Journal(planned.folder, {})
+        except DataError as exc:
+            refusal = RequestError(f"{exc}. Use another output folder, or --force to start this one over")
+            journal, reason = Journal(planned.folder, {}), "its journal could not be read"
+        if not self.force:
+            raise refusal
+        return journal, reason
+
+    def find_missing(self) -> None:
+        """Compare the files of all frames with what was recorded; reads all of them."""
+        with ThreadPoolExecutor(READERS) as threads:
+            for item in self.sequences.values():
+                frames, wanted = item.plan.frames, ("frames", *item.kinds)
+                # Many at a time: to hand over one takes as long as to look at it.
+                parts = [frames[start : start + 64] for start in range(0, len(frames), 64)]
+                found = threads.map(partial(missing_of, item.journal, wanted), parts)
+                item.missing = [frame for part in found for frame in part]
+                item.row.kept = item.row.total - len(item.missing)
+
+    def keep_record(self) -> None:
+        """From here on the run can be looked at by `visionsim status`."""
+        with refusing(self.report.root):
+            self.record = RunRecord(self.report.root, self.holder)
+        self.record.planned(
+            PlannedSequence(row.name, row.folder.relative_to(self.report.root).as_posix(), row.total, row.kept)
+            for row in self.report.sequences
+        )
+        for failure in self.report.failures:
+            self.record.failure(failure)
+        for message in self.report.notes:
+            self.record.note(message)
 
     # Rendering.
 
@@ -230,9 +348,10 @@ class RunClient:
             write_documents(item.plan, item.journal)
         except (OSError, DataError) as exc:
             message = f"the frames are there, but not what describes them: {exc}"
-            self.report.failures.append(Failure(item.plan.scene.name, item.row.name, (), message))
+            self.give_up(Failure(item.plan.scene.name, item.row.name, (), message))
             self.observe(Note(f"{item.row.name}: {message}"))
             return
+        self.locks[item.row.name].release()
         self.observe(SequenceDone(item.row.name, item.plan.folder))
 
     def finish(self, *, interrupted: bool, elapsed: float) -> RunReport:
@@ -242,7 +361,27 @@ class RunClient:
             if item.plan.scene.name in self.errors:
                 # The scene failed after the plan was made: what was not done by then never will be.
                 item.row.failed = item.row.total - item.row.kept - item.row.rendered
+        if self.record is not None:
+            self.record.end(self.report)
         return self.report
+
+
+@contextmanager
+def refusing(folder: Path) -> Iterator[None]:
+    """Raise OutputNotWritable where a folder cannot be read or written."""
+    try:
+        yield
+    except VisionsimError:
+        raise
+    except OSError as exc:
+        at = f" at {exc.filename}" if exc.filename else ""
+        reason = (exc.strerror or str(exc)).lower()
+        raise OutputNotWritable(f"Cannot write to the output folder {folder}: {reason}{at}") from exc
+
+
+def missing_of(journal: Journal, kinds: tuple[str, ...], frames: range) -> list[int]:
+    """Those frames that are to be rendered."""
+    return [frame for frame in frames if not journal.intact(frame, kinds)]
 
 
 def prepare(item: OpenSequence) -> None:
@@ -250,9 +389,7 @@ def prepare(item: OpenSequence) -> None:
     for frame in item.missing:
         item.journal.forget(frame)
     # They say that the sequence is complete, which it is not.
-    for name in ("transforms.json", "info.json"):
+    for name in DOCUMENTS:
         (item.plan.folder / name).unlink(missing_ok=True)
-    # What a killed run was about to write.
-    for left in item.plan.folder.glob("**/.*.partial*"):
-        left.unlink()
+    remove_partials(item.plan.folder)
     item.journal.begin()

@@ -5,7 +5,11 @@ open if there is one; when none waits, it takes over half of what the busiest wo
 while frames remain, and scenes are opened as rarely as possible.
 
 A worker is sent two frames ahead, and only while the writers keep up. The frame that a dying worker had in hand is
-blamed: it is tried again on another, and given up after `max_attempts`. Everything else it had is simply requeued.
+blamed: it is tried again when all else is under way, and set aside after `max_attempts`. Everything else it had is
+simply requeued. Workers that die one after the other are replaced after growing pauses.
+
+A worker whose memory grows is told to leave when it has done what it holds, and replaced; so is one that has rendered
+a thousand frames.
 """
 
 from __future__ import annotations
@@ -30,10 +34,13 @@ __all__ = [
     "JobQueue",
     "OpenTask",
     "Refused",
+    "Retry",
     "Send",
     "StartWorker",
+    "StopWorker",
     "Task",
     "WorkerDied",
+    "WorkerLeft",
     "WorkerReady",
     "WriteFailed",
     "Written",
@@ -84,11 +91,20 @@ class WorkerDied:
 
 
 @dataclass(frozen=True)
+class WorkerLeft:
+    """A worker's process ended because of `StopWorker`."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
 class Answered:
     """A worker carried out the oldest task it had; a frame goes on to the writers."""
 
     worker: int
     task: Task
+    memory: int = 0
+    """Bytes that the worker's process holds; 0 if it does not know."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,8 @@ class WriteFailed:
 
     task: FrameTask
     message: str
+    hopeless: bool = False
+    """No frame can be written any more, such as on a full disk: begin nothing new."""
 
 
 @dataclass(frozen=True)
@@ -121,14 +139,23 @@ class Interrupted:
     """The user wants to stop: finish what is in hand, begin nothing new."""
 
 
-Event = WorkerReady | WorkerDied | Answered | Refused | Written | WriteFailed | Interrupted
+Event = WorkerReady | WorkerDied | WorkerLeft | Answered | Refused | Written | WriteFailed | Interrupted
 
 
 @dataclass(frozen=True)
 class StartWorker:
-    """Start a worker process under this number."""
+    """Start a worker process under this number, after a pause in seconds."""
 
     worker: int
+    pause: float = 0.0
+
+
+@dataclass(frozen=True)
+class StopWorker:
+    """Ask a worker, which has nothing to do, to leave; its end is heard as `WorkerLeft`."""
+
+    worker: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -153,9 +180,19 @@ class Fail:
     task: Task
     kind: ErrorKind
     message: str
+    set_aside: bool = False
+    """It killed each worker that tried."""
 
 
-Action = StartWorker | Send | Finish | Fail
+@dataclass(frozen=True)
+class Retry:
+    """A task went wrong, and will be tried again."""
+
+    task: Task
+    message: str
+
+
+Action = StartWorker | StopWorker | Send | Finish | Fail | Retry
 
 
 class Status(Enum):
@@ -164,6 +201,7 @@ class Status(Enum):
     NEW = "started, has not said hello"
     READY = "has nothing to do"
     BUSY = "has tasks"
+    LEAVING = "gets no more tasks, and is stopped when it has none"
 
 
 @dataclass
@@ -177,6 +215,11 @@ class Worker:
     """What it was asked for and has not answered, oldest first."""
     left: deque[FrameTask] = field(default_factory=deque)
     """The rest of its job."""
+    rendered: int = 0
+    """Frames, since it was started."""
+    settled: list[int] = field(default_factory=list)
+    """Bytes that it held after each of its first frames of the scene."""
+    why_leaving: str = ""
 
 
 SENT_AHEAD = 2
@@ -185,11 +228,18 @@ SENT_AHEAD = 2
 UNWRITTEN_PER_WORKER = 3
 """Rendered frames that may wait for the writers before workers are held back."""
 
-START_FAILURES = 3
-"""Workers that may die one after the other before saying hello, until we stop trying."""
+START_FAILURES, RESTART_FAILURES = 3, 10
+"""Workers that may die one after the other before saying hello, until we stop trying; the second once any has."""
 
 WRITE_FAILURES = 3
 """Frames that may fail to be written one after the other, until we stop trying."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""Seconds before the second replacement in a row for workers that died with nothing done between; each further one
+waits twice as long."""
+
+GROWTH, SLACK = 1.08, 24 << 20
+"""A worker may grow beyond its first frames by this factor, or by these bytes if that is more."""
 
 
 @dataclass
@@ -198,15 +248,23 @@ class JobQueue:
 
     max_workers: int
     max_attempts: int = 3
+    settled_frames: int = 50
+    """Frames of a scene after which a worker has all in memory that it needs."""
+    lifetime: int = 1000
+    """Frames after which a worker is replaced in any case: it costs a thousandth, and no leak lives longer."""
     waiting: deque[Job] = field(default_factory=deque)
     workers: dict[int, Worker] = field(default_factory=dict)
     unwritten: int = 0
     attempts: Counter[Task] = field(default_factory=Counter)
     failed_scenes: set[str] = field(default_factory=set)
+    ever_ready: bool = False
+    """Whether any worker has said hello."""
     start_failures: int = 0
     start_failure: str = ""
     """What became of the last of them."""
     write_failures: int = 0
+    deaths: int = 0
+    """Workers that died since something was last done."""
     started: int = 0
     """Workers started so far; also the number of the next."""
     stopping: bool = False
@@ -231,23 +289,27 @@ class JobQueue:
         match event:
             case WorkerReady(number):
                 self.start_failures = 0
+                self.ever_ready = True
                 self.workers[number].status = Status.READY
                 return self._proceed()
             case WorkerDied(number, reason):
                 return self._worker_died(self.workers.pop(number), reason)
-            case Answered(number, task):
-                return self._answered(self.workers[number], task)
+            case WorkerLeft(number):
+                del self.workers[number]
+                return self._proceed()
+            case Answered(number, task, memory):
+                return self._answered(self.workers[number], task, memory)
             case Refused(number, task, kind, message):
                 return self._refused(self.workers[number], task, kind, message)
             case Written(task):
                 self.unwritten -= 1
                 self.write_failures = 0
                 return [Finish(task), *self._proceed()]
-            case WriteFailed(task, message):
+            case WriteFailed(task, message, hopeless):
                 self.unwritten -= 1
                 self.write_failures += 1
                 actions: list[Action] = [Fail(task, "frame", message)]
-                if self.write_failures >= WRITE_FAILURES:
+                if hopeless or self.write_failures >= WRITE_FAILURES:
                     actions += self._give_up(message)
                 return actions + self._proceed()
             case Interrupted():
@@ -257,12 +319,23 @@ class JobQueue:
                     worker.left.clear()
                 return []
 
-    def _answered(self, worker: Worker, task: Task) -> list[Action]:
+    def _answered(self, worker: Worker, task: Task, memory: int) -> list[Action]:
         assert worker.sent.popleft() == task
+        self.deaths = 0
         if isinstance(task, OpenTask):
             worker.scene = task.scene
+            worker.settled.clear()
+            self.attempts.pop(task, None)  # It can be opened; in a long run many a worker may die over it.
             return [Finish(task), *self._proceed()]
         self.unwritten += 1
+        worker.rendered += 1
+        worker.why_leaving = worker.why_leaving or self._why_replace(worker, memory)
+        if len(worker.settled) < self.settled_frames:
+            worker.settled.append(memory)
+        if worker.why_leaving:
+            worker.status = Status.LEAVING
+            self._requeue([*worker.left])
+            worker.left.clear()
         return self._proceed()
 
     def _refused(self, worker: Worker, task: Task, kind: ErrorKind, message: str) -> list[Action]:
@@ -275,46 +348,60 @@ class JobQueue:
                 return [*self._fail_scene(task, kind, message), *self._proceed()]
             self._requeue([*worker.left])
             worker.left.clear()
-            self._open_again(task.scene)
-            return self._proceed()
+            return [*self._try_again(task, message), *self._proceed()]
         if kind == "frame" and self._may_retry(task):
-            self._requeue([task])
-            return self._proceed()
+            return [*self._try_again(task, message), *self._proceed()]
         return [Fail(task, kind, message), *self._proceed()]
 
     def _worker_died(self, worker: Worker, reason: str) -> list[Action]:
-        actions: list[Action] = []
         if worker.status is Status.NEW:
             self.start_failures += 1
             self.start_failure = reason
+        self.deaths += 1
         blamed = worker.sent.popleft() if worker.sent else None
-        tasks: list[FrameTask] = [t for t in (*worker.sent, *worker.left) if isinstance(t, FrameTask)]
-        if blamed is not None and not self._may_retry(blamed):
-            message = f"in {self.max_attempts} attempts Blender {reason}"
-            if isinstance(blamed, OpenTask):
-                message = f"the file is damaged, or was saved by a newer Blender: opening it, {message}"
-                self._requeue(tasks)
-                return [*actions, *self._fail_scene(blamed, "scene", message), *self._proceed()]
-            actions.append(Fail(blamed, "frame", message))
-        elif isinstance(blamed, FrameTask):
-            tasks.insert(0, blamed)
-        self._requeue(tasks)
-        if isinstance(blamed, OpenTask):
-            self._open_again(blamed.scene)
+        self._requeue([task for task in (*worker.sent, *worker.left) if isinstance(task, FrameTask)])
+        actions: list[Action] = []
+        if blamed is not None and self._may_retry(blamed):
+            actions = self._try_again(blamed, reason)
+        elif isinstance(blamed, OpenTask):
+            message = f"the file is damaged, or was saved by a newer Blender: opening it, {self._in_attempts(reason)}"
+            actions = self._fail_scene(blamed, "scene", message)
+        elif blamed is not None:
+            actions = [Fail(blamed, "frame", self._in_attempts(reason), set_aside=True)]
         return actions + self._proceed()
+
+    def _in_attempts(self, reason: str) -> str:
+        return f"in {self.max_attempts} attempts Blender {reason}"
+
+    def _why_replace(self, worker: Worker, memory: int) -> str:
+        """Why a worker that holds so many bytes after a frame is to be replaced, in words; empty if it is not."""
+        if worker.rendered >= self.lifetime:
+            return f"has rendered {worker.rendered} frames"
+        before = max(worker.settled, default=0)
+        if len(worker.settled) < self.settled_frames or memory <= max(GROWTH * before, before + SLACK) or not before:
+            return ""
+        return f"grew from {before >> 20} MiB to {memory >> 20} MiB"
 
     @property
     def _cannot_start(self) -> bool:
-        return self.start_failures >= START_FAILURES
+        return self.start_failures >= (RESTART_FAILURES if self.ever_ready else START_FAILURES)
 
     def _may_retry(self, task: Task) -> bool:
         self.attempts[task] += 1
         return self.attempts[task] < self.max_attempts
 
-    def _open_again(self, scene: str) -> None:
-        """See to it that a scene is opened, unless that is of no use any more or somebody will anyway."""
-        if not self.stopping and scene not in self.failed_scenes and all(job.scene != scene for job in self.waiting):
-            self.waiting.appendleft(Job(scene))
+    def _try_again(self, task: Task, reason: str) -> list[Action]:
+        """See to it that a task is done after all, unless we are stopping or its scene has failed.
+
+        A frame goes behind all others. A scene is opened first of all, or by whoever is going to anyway.
+        """
+        if self.stopping or task.scene in self.failed_scenes:
+            return []
+        if isinstance(task, FrameTask):
+            self.waiting.append(Job(task.scene, task.sequence, (task.frame,)))
+        elif all(job.scene != task.scene for job in self.waiting):
+            self.waiting.appendleft(Job(task.scene))
+        return [Retry(task, reason)]
 
     def _requeue(self, tasks: list[FrameTask]) -> None:
         """Put frames back where they are taken next, unless we are stopping or their scene has failed."""
@@ -347,28 +434,32 @@ class JobQueue:
         ]
 
     def _proceed(self) -> list[Action]:
-        """Hand out work, and start workers for what is left over."""
+        """Hand out work, stop workers that are to leave, and start some for what is left over."""
         actions: list[Action] = []
         for depth in range(1, SENT_AHEAD + 1):
             for number, worker in self.workers.items():
                 # Nothing is sent ahead that another worker could begin at once.
-                if worker.status is not Status.NEW and (depth == 1 or self._unsent() >= len(self.workers)):
+                if worker.status in (Status.READY, Status.BUSY) and (depth == 1 or self._unsent() >= len(self.workers)):
                     actions += self._feed(number, worker, depth)
-        for worker in self.workers.values():
-            if worker.status is not Status.NEW:
+        for number, worker in self.workers.items():
+            if worker.status in (Status.READY, Status.BUSY):
                 worker.status = Status.BUSY if worker.sent else Status.READY
+            elif worker.status is Status.LEAVING and worker.why_leaving and not worker.sent:
+                actions.append(StopWorker(number, worker.why_leaving))
+                worker.why_leaving = ""  # Told once.
         if not self._cannot_start:
-            idle = sum(worker.status is not Status.BUSY for worker in self.workers.values())
+            idle = sum(worker.status in (Status.NEW, Status.READY) for worker in self.workers.values())
             actions += self._start(min(self.max_workers - len(self.workers), self._shares() - idle))
         elif not self.workers:
             actions += self._give_up(f"no Blender process can be started: the last one {self.start_failure}")
         return actions
 
     def _start(self, count: int) -> list[Action]:
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (min(self.deaths, 64) - 2)) if self.deaths >= 2 else 0.0
         actions: list[Action] = []
         for _ in range(count):
             self.workers[self.started] = Worker()
-            actions.append(StartWorker(self.started))
+            actions.append(StartWorker(self.started, pause))
             self.started += 1
         return actions
 

@@ -6,7 +6,6 @@ frame, flow with x right and y down, ids as whole numbers, and a background that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -111,12 +110,16 @@ def to_depth(passes: Passes, view: View) -> dict[str, Any]:
 
 
 def to_camera_normals(passes: Passes, view: View) -> dict[str, Any]:
-    """Blender's normals are world space; a camera sees R^T n."""
+    """Blender's normals are world space; a camera sees R^T n. Where Blender has none (NaN) they are 0.
+
+    At the rim of a fisheye's circle bump maps give NaN: they need the ray of the next pixel, and there is none.
+    """
     normals = get_pass(passes, "Normal") @ view.camera.c2w[:3, :3].astype(np.float32)
     lengths = np.sqrt(np.einsum("hwc,hwc->hw", normals, normals))
-    valid = (lengths > 0) & ~background(passes)
+    valid = (lengths > 0) & ~background(passes)  # False for NaN.
     scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=valid)
-    normals = normals * scale[..., None] + np.float32(0)  # Adding zero turns -0.0 into 0.0.
+    normals = np.where(valid[..., None], normals, np.float32(0)) * scale[..., None]
+    normals += np.float32(0)  # Turns -0.0 into 0.0.
     return {name: normals[..., i] for i, name in enumerate("RGB")}
 
 
@@ -135,9 +138,9 @@ def flow_from_vectors(passes: Passes, camera: Camera) -> dict[str, Any]:
     vector = np.where(background(passes)[..., None], np.float32(0), get_pass(passes, "Vector"))
     # Adding zero turns -0.0 into 0.0.
     return {
-        "R": shorter_way(0.0 - vector[..., 2], camera.model),
+        "R": camera.model.shorter_way(0.0 - vector[..., 2]),
         "G": vector[..., 3] + 0.0,
-        "B": shorter_way(vector[..., 0] + 0.0, camera.model),
+        "B": camera.model.shorter_way(vector[..., 0] + 0.0),
         "A": 0.0 - vector[..., 1],
     }
 
@@ -163,7 +166,7 @@ def flow_from_geometry(passes: Passes, camera: Camera, motion: Motion) -> dict[s
             carry = [w2c @ carried(number, motion.objects[number], time) @ camera.c2w for number in numbers]
             each = np.stack(carry, axis=-1)[..., which]
             u[rows, columns], v[rows, columns] = reproject(points[rows, columns], other.model, each)
-        u = shorter_way(u - x[None, :], other.model)
+        u = other.model.shorter_way(u - x[None, :])
         for name, flow in zip(names, (u, v - y[:, None]), strict=True):
             channels[name] = np.where(nothing, 0.0, flow).astype(np.float32) + np.float32(0)
     return channels
@@ -206,11 +209,6 @@ def reproject(points: Matrix, model: CameraModel, m: Any) -> tuple[Matrix, Matri
         result += np.multiply(coordinates[2], row[2], out=part)
         result += row[3]
     return model.project(np.moveaxis(moved, 0, -1))
-
-
-def shorter_way(u: Any, model: CameraModel) -> Any:
-    """Flow to the right (pixels) in a picture that may go round the camera: of both ways to the point, the shorter."""
-    return u if math.isinf(model.period) else u - model.period * np.rint(u / model.period)
 
 
 def instance_ids(passes: Passes) -> IdImage:

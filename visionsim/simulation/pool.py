@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from visionsim.errors import VisionsimError
+from visionsim.errors import DiskFull, VisionsimError
+from visionsim.simulation.guard import Guard
 from visionsim.simulation.jobs import (
     Action,
     Answered,
@@ -28,10 +29,13 @@ from visionsim.simulation.jobs import (
     Job,
     JobQueue,
     Refused,
+    Retry,
     Send,
     StartWorker,
+    StopWorker,
     Task,
     WorkerDied,
+    WorkerLeft,
     WorkerReady,
     WriteFailed,
     Written,
@@ -61,6 +65,9 @@ class PoolClient(Protocol):
     def failed(self, fail: Fail) -> None:
         """A task is given up."""
 
+    def retried(self, retry: Retry) -> None:
+        """A task went wrong, and will be tried again."""
+
     def note(self, message: str) -> None:
         """Something happened that the user should know, and that was dealt with."""
 
@@ -75,6 +82,43 @@ class Conversation:
     """When the oldest of them was begun, as far as we know."""
     verdict: str | None = None
     """Why we ended it, in words, if we did."""
+    ready: bool = False
+    leaving: threading.Thread | None = None
+    """Who waits for its end, if we asked for it."""
+    cpu: float | None = None
+    """Processor seconds that it had used when it was last seen to use some."""
+    stirred: float = 0.0
+    """When that was, or when we last heard of it."""
+
+    def leave(self) -> None:
+        """Ask the worker to leave, and do not wait for it."""
+        self.leaving = threading.Thread(target=self.process.close, name="worker-close")
+        self.leaving.start()
+
+    def close(self) -> None:
+        """Return when the worker is gone."""
+        if self.leaving is not None:
+            self.leaving.join()
+        self.process.close()
+
+
+FIRST_DEADLINE = 600.0
+"""Seconds that any frame may take if there is no `timeout`, once a frame of its scene has been rendered."""
+
+SLOWEST_TIMES = 20.0
+"""... or so many times what the slowest frame of the scene took, if that is more."""
+
+PATIENCE = 300.0
+"""Seconds after which a worker that should work, and uses no processor time, is taken for hung."""
+
+STIRS = 0.05
+"""Processor seconds that count as work."""
+
+LOOK = 5.0
+"""Seconds from one look at the workers' processor time to the next, at most."""
+
+START_LIMIT = 300.0
+"""Seconds in which a worker must have said hello."""
 
 
 class Pool:
@@ -87,11 +131,27 @@ class Pool:
         *,
         jobs: int,
         timeout: float | None = None,
+        patience: float = PATIENCE,
         writers: int = 2,
     ) -> None:
+        """
+        Args:
+            command: of a worker; see `blender_command`.
+            client: who the work is for.
+            jobs: processes at most.
+            timeout: seconds that a frame may take; by default a multiple of what the slowest one so far took.
+            patience: seconds that a worker may do nothing at all while it has something to do.
+            writers: threads that write frames.
+        """
         self._command = command
         self._client = client
         self._timeout = timeout
+        self._patience = patience
+        self._slowest: dict[str, float] = {}
+        self._paused: list[tuple[float, int]] = []
+        """Workers to be started, and when."""
+        self._looked = 0.0
+        """When we last looked whether workers are late or idle."""
         self._queue = JobQueue(max_workers=jobs)
         self._inbox: queue.SimpleQueue[tuple[int, Message | None] | Written | WriteFailed | Interrupted] = (
             queue.SimpleQueue()
@@ -102,6 +162,7 @@ class Pool:
         self._asked = 0
         self._log_dir: Path | None = None
         self._scratch = Path(tempfile.mkdtemp(prefix=f"visionsim-{os.getpid()}-", dir=scratch_folder()))
+        self._guard = Guard(self._scratch)
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="writer")
 
     def __enter__(self) -> Pool:
@@ -112,9 +173,10 @@ class Pool:
             if talk.asked:
                 talk.process.kill()  # We leave in the middle of something.
         for talk in self._workers.values():
-            talk.process.close()
+            talk.close()
         self._writers.shutdown(wait=True, cancel_futures=True)
         shutil.rmtree(self._scratch, ignore_errors=True)
+        self._guard.__exit__(*exc)
 
     def log_to(self, log_dir: Path) -> None:
         """From here on, and for what was said before, keep one log file per worker in `log_dir`."""
@@ -151,15 +213,22 @@ class Pool:
             self._interrupted = True
             self._inbox.put(Interrupted())
 
-        before = signal.signal(signal.SIGINT, interrupted)
+        # What cluster schedulers and closed terminals send means the same; nohup's wish is respected.
+        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.getsignal(number) for number in wanted}
+        before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+        for number in before:
+            signal.signal(number, interrupted)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _wait_for_event(self) -> None:
+        self._start_paused()
         try:
-            heard = self._inbox.get(timeout=self._until_deadline())
+            heard = self._inbox.get(timeout=self._until_next_look())
         except queue.Empty:
             self._kill_late_workers()
             return
@@ -170,7 +239,7 @@ class Pool:
             return
         number, message = heard
         talk = self._workers[number]
-        talk.since = time.monotonic()
+        talk.since = talk.stirred = time.monotonic()
         if message is None:
             self._worker_ended(number)
         elif isinstance(message, Hello):
@@ -178,16 +247,20 @@ class Pool:
                 talk.verdict = f"speaks protocol {message.protocol}, not {PROTOCOL}: is it another visionsim?"
                 talk.process.kill()
                 return
+            talk.ready = True
             logger.info("worker %d: Blender %s, pid %d", number, message.blender, message.pid)
             self._act(self._queue.handle(WorkerReady(number)))
         elif isinstance(message, Done):
             task = talk.asked.pop(message.id)
+            memory = message.value.pop("memory", 0)
             if isinstance(task, FrameTask):
+                took = message.value.get("seconds", 0.0)
+                self._slowest[task.scene] = max(self._slowest.get(task.scene, 0.0), took)
                 future = self._writers.submit(self._client.write, task, message.value)
                 future.add_done_callback(lambda done, task=task: self._written(task, done))  # type: ignore[misc]
             else:
                 self._client.done(task, message.value)
-            self._act(self._queue.handle(Answered(number, task)))
+            self._act(self._queue.handle(Answered(number, task, memory)))
         elif isinstance(message, Failed):
             task = talk.asked.pop(message.id)
             self._act(self._queue.handle(Refused(number, task, message.kind, message.message)))
@@ -204,12 +277,17 @@ class Pool:
         if not isinstance(error, (OSError, VisionsimError)):
             logger.error("writing %s frame %d", task.sequence, task.frame, exc_info=error)
         text = str(error) if isinstance(error, VisionsimError) else f"{type(error).__name__}: {error}"
-        self._inbox.put(WriteFailed(task, text))
+        self._inbox.put(WriteFailed(task, text, hopeless=isinstance(error, DiskFull)))
 
     def _worker_ended(self, number: int) -> None:
         talk = self._workers.pop(number)
         reason = talk.verdict or talk.process.exit_text()
-        talk.process.close()
+        talk.close()
+        if talk.process.started:
+            self._guard.ended(talk.process.pid)
+        if talk.leaving is not None:
+            self._act(self._queue.handle(WorkerLeft(number)))
+            return
         last_words = [line for line in talk.process.log_tail if line][-2:]
         log = f" Log: {self._log_path(number)}" if self._log_dir else ""
         text = "".join([reason, *(f"\n    {line}" for line in last_words)])
@@ -219,8 +297,13 @@ class Pool:
     def _act(self, actions: Iterable[Action]) -> None:
         for action in actions:
             match action:
-                case StartWorker(number):
-                    self._start_worker(number)
+                case StartWorker(number, pause):
+                    if pause:
+                        self._paused.append((time.monotonic() + pause, number))
+                    else:
+                        self._start_worker(number)
+                case StopWorker(number, reason):
+                    self._stop_worker(number, reason)
                 case Send(number, task):
                     self._send(number, task)
                 case Finish(task):
@@ -228,6 +311,8 @@ class Pool:
                         self._client.done(task, self._results.pop(task))
                 case Fail():
                     self._client.failed(action)
+                case Retry():
+                    self._client.retried(action)
 
     def _start_worker(self, number: int) -> None:
         inbox = self._inbox
@@ -239,13 +324,24 @@ class Pool:
             self._workers[number].verdict = f"cannot be started: {exc.strerror}: {self._command[0]}"
             inbox.put((number, None))
             return
+        self._guard.began(process.pid)
         if self._log_dir is not None:
             process.log_to(self._log_path(number))
+
+    def _start_paused(self) -> None:
+        due = [number for moment, number in self._paused if moment <= time.monotonic()]
+        self._paused = [(moment, number) for moment, number in self._paused if number not in due]
+        for number in due:
+            self._start_worker(number)
+
+    def _stop_worker(self, number: int, reason: str) -> None:
+        self._client.note(f"Worker {number} {reason}: it is replaced")
+        self._workers[number].leave()
 
     def _send(self, number: int, task: Task) -> None:
         talk = self._workers[number]
         if not talk.asked:
-            talk.since = time.monotonic()
+            talk.since = talk.stirred = time.monotonic()
         self._asked += 1
         do, arguments = self._client.request(task)
         if isinstance(task, FrameTask):
@@ -253,26 +349,54 @@ class Pool:
         talk.asked[self._asked] = task
         talk.process.send(Request(self._asked, do, dict(arguments)))
 
-    def _late(self) -> list[tuple[float, Conversation]]:
-        """Workers that render, each with the time at which it becomes late."""
-        if self._timeout is None:
-            return []
-        return [
-            (talk.since + self._timeout, talk)
-            for talk in self._workers.values()
-            if talk.asked and isinstance(next(iter(talk.asked.values())), FrameTask) and talk.verdict is None
-        ]
+    def _frame_limit(self, scene: str) -> float | None:
+        """Seconds that a frame of a scene may take, if that can be said."""
+        if self._timeout is not None:
+            return self._timeout
+        slowest = self._slowest.get(scene)
+        return None if slowest is None else max(FIRST_DEADLINE, SLOWEST_TIMES * slowest)
 
-    def _until_deadline(self) -> float | None:
-        late = self._late()
-        # Waking up for nothing once an hour does no harm; a wait of 1e12 s is more than the system can express.
-        return min(3600.0, max(0.0, min(deadline for deadline, _ in late) - time.monotonic())) if late else None
+    def _late(self) -> list[tuple[float, Conversation, str]]:
+        """Workers that render, each with the time at which it becomes late, and what is to be said then."""
+        late = []
+        for talk in self._workers.values():
+            if talk.verdict is None and not talk.ready:
+                late.append((talk.since + START_LIMIT, talk, f"did not say hello within {START_LIMIT:g} s"))
+            elif talk.verdict is None and talk.asked:
+                task = next(iter(talk.asked.values()))
+                limit = self._frame_limit(task.scene) if isinstance(task, FrameTask) else None
+                if limit is not None:
+                    late.append((talk.since + limit, talk, f"took longer than {limit:g} s over a frame"))
+        return late
+
+    def _until_next_look(self) -> float | None:
+        """Seconds until something may have to be done though nobody says anything."""
+        now = time.monotonic()
+        moments = [moment for moment, *_ in self._late()] + [moment for moment, _ in self._paused]
+        if any(talk.asked or not talk.ready for talk in self._workers.values()):
+            moments.append(self._looked + min(LOOK, self._patience / 4))
+        return max(0.0, min(moments) - now) if moments else None
 
     def _kill_late_workers(self) -> None:
-        for deadline, talk in self._late():
-            if deadline <= time.monotonic():
-                talk.verdict = f"took longer than {self._timeout:g} s over a frame"
-                talk.process.kill()
+        now = self._looked = time.monotonic()
+        for deadline, talk, words in self._late():
+            if deadline <= now:
+                self._end(talk, words)
+        for talk in self._workers.values():
+            if talk.verdict is None and talk.process.started and (talk.asked or not talk.ready) and self._idles(talk):
+                words = f"did nothing for {self._patience:g} s" if talk.ready else "did not come up"
+                self._end(talk, f"{words}: it hangs")
+
+    def _idles(self, talk: Conversation) -> bool:
+        """Whether a worker has used no processor time for longer than we have patience. Not, if it cannot be known."""
+        now, used = time.monotonic(), talk.process.cpu_seconds()
+        if used is None or talk.cpu is None or used - talk.cpu > STIRS:
+            talk.cpu, talk.stirred = used, now
+        return now - talk.stirred > self._patience
+
+    def _end(self, talk: Conversation, why: str) -> None:
+        talk.verdict = why
+        talk.process.kill()
 
     def _log_path(self, number: int) -> Path:
         assert self._log_dir is not None

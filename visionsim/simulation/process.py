@@ -83,6 +83,21 @@ def worker_environment(program: str, scratch: Path) -> dict[str, str]:
     return environment
 
 
+def session_cpu_seconds(session: int) -> float | None:
+    """Seconds that the living processes of a session have used, and those that they have waited for."""
+    total, found = 0, False
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name, in parentheses, may hold anything.
+            fields = entry.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue  # Gone.
+        if int(fields[3]) == session:
+            found = True
+            total += sum(map(int, fields[11:15]))  # utime stime cutime cstime
+    return total / os.sysconf("SC_CLK_TCK") if found else None
+
+
 class WorkerProcess:
     """One Blender process: a context manager whose end is the process's end.
 
@@ -126,9 +141,21 @@ class WorkerProcess:
         self.close()
 
     @property
+    def started(self) -> bool:
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, "not started"
         return self._process.pid
+
+    def cpu_seconds(self) -> float | None:
+        """Processor time of the process and all in its session; None where it cannot be known.
+
+        The processes of a sandbox, and of another machine, are not ours to see.
+        """
+        assert self._process is not None, "not started"
+        return session_cpu_seconds(self._process.pid)
 
     def send(self, request: Request) -> None:
         """Ask for something; if the process is gone, its end is heard soon anyway."""

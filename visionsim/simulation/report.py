@@ -15,6 +15,7 @@ __all__ = [
     "Failure",
     "FrameDone",
     "FrameFailed",
+    "FrameRetried",
     "Note",
     "Observer",
     "RunPlanned",
@@ -63,6 +64,15 @@ class FrameFailed:
 
 
 @dataclass(frozen=True)
+class FrameRetried:
+    """A frame went wrong, and will be tried again."""
+
+    sequence: str
+    frame: int
+    message: str
+
+
+@dataclass(frozen=True)
 class SequenceDone:
     """All frames of a sequence and its transforms.json are on disk."""
 
@@ -77,7 +87,7 @@ class Note:
     message: str
 
 
-Event = SceneOpened | RunPlanned | FrameDone | FrameFailed | SequenceDone | Note
+Event = SceneOpened | RunPlanned | FrameDone | FrameFailed | FrameRetried | SequenceDone | Note
 Observer = Callable[[Event], None]
 
 
@@ -90,6 +100,8 @@ class Failure:
     frames: tuple[int, ...]
     """Empty if the whole scene failed."""
     message: str
+    set_aside: bool = False
+    """The frame killed each worker that tried it."""
 
 
 @dataclass
@@ -103,6 +115,8 @@ class SequenceReport:
     """Frames that were there already."""
     rendered: int = 0
     failed: int = 0
+    retried: int = 0
+    """Times that a frame was tried again."""
     seconds: float = 0.0
     """Sum over the rendered frames of the time their workers spent on them."""
 
@@ -143,6 +157,8 @@ class RunReport:
             "frames_rendered": sum(row.rendered for row in self.sequences),
             "frames_kept": sum(row.kept for row in self.sequences),
             "frames_failed": sum(row.failed for row in self.sequences),
+            "frames_set_aside": sum(failure.set_aside for failure in self.failures),
+            "retries": sum(row.retried for row in self.sequences),
             "sequences": rows,
             "failures": [{**dataclasses.asdict(f), "frames": list(f.frames)} for f in self.failures],
             "notes": list(self.notes),

@@ -122,6 +122,7 @@ def run(
     config: RenderConfig,
     *,
     dry_run: bool = False,
+    force: bool = False,
     strict: bool = False,
     observe: Observer,
 ) -> RunReport | Plan:
@@ -131,6 +132,7 @@ def run(
         request: what is wanted.
         config: how; never changed.
         dry_run: return the Plan, render nothing, write nothing.
+        force: start sequences over that cannot be gone on with, which else would be refused.
         strict: refuse scenes that lack something which their pictures need.
         observe: called with events as they happen, from this thread.
     Raises:
@@ -143,11 +145,11 @@ def run(
         ensure_writable(request.root)
         ensure_writable(config.log_dir, "folder of the logs")
     workers = num_workers(config)
-    client = RunClient(request, config, workers, scenes, observe)
+    client = RunClient(request, config, workers, scenes, observe, force=force)
     command = blender_command(config.executable)
     if config.executable is None and command[0] != sys.executable:
         client.note(f"this Python has no bpy module: rendering with {command[0]}")
-    with Pool(command, client, jobs=workers, timeout=config.timeout) as pool:
+    with client, Pool(command, client, jobs=workers, timeout=config.timeout) as pool:
         pool.start(len(scenes))
         # numpy, OpenEXR and what needs them load while Blender does: the first frame is there sooner.
         importlib.import_module("visionsim.simulation.writer")

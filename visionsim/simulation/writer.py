@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from visionsim import __version__
 from visionsim.colorize import colorize
-from visionsim.dataset.journal import FrameRecord, Journal, StoredFile
+from visionsim.dataset.journal import FrameRecord, Journal, StoredFile, settings_digest
 from visionsim.dataset.kinds import frame_path
 from visionsim.dataset.schema import info_document, transforms_document, write_document
 from visionsim.errors import DataError
-from visionsim.files import whole_file
+from visionsim.files import flush_folder, make_folder, whole_file
 from visionsim.io.exr import read_passes, write_exr
 from visionsim.io.images import SUFFIXES, clean_picture
 from visionsim.simulation.passes import PASSES, View, with_copies
@@ -61,15 +64,17 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
         for kind in form.kinds:
             channels = PASSES[kind].convert(passes, view)
             files[kind] = place(folder, kind, frame, ".exr")
-            with whole_file(files[kind]) as partial:
+            with whole_file(files[kind], flush=False) as partial:
                 write_exr(partial, channels, form.exr_codec)
             if form.previews:
                 preview = colorize(kind, channels, flow_direction=form.flow_direction)
-                with whole_file(place(folder, kind, frame, ".png")) as partial:
+                with whole_file(place(folder, kind, frame, ".png"), flush=False) as partial:
                     Image.fromarray(preview).save(partial)
     files["frames"] = place(folder, "frames", frame, SUFFIXES[form.file_format])
-    with whole_file(files["frames"]) as partial:
+    with whole_file(files["frames"], flush=False) as partial:
         num_channels = clean_picture(Path(reply["picture"]), partial, form.file_format, form.exr_codec)
+    for path in files.values():
+        flush_folder(path.parent)  # All at the end: the first does it for the others, as far as the file system can.
     for name in ("picture", "arrays", "multilayer", "copies"):
         if name in reply:
             Path(reply[name]).unlink()
@@ -80,7 +85,7 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
 def place(folder: Path, kind: str, frame: int, suffix: str) -> Path:
     """Where a file goes; its folder is made."""
     path = folder / frame_path(kind, frame, suffix)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     return path
 
 
@@ -110,13 +115,20 @@ def load_passes(reply: Mapping[str, Any], form: FrameFormat) -> dict[str, Any]:
 
 
 def write_documents(plan: SequencePlan, journal: Journal) -> None:
-    """Write info.json and transforms.json from the journal, which is put in order first."""
-    records = [journal.records[frame] for frame in plan.frames]
+    """Write info.json and transforms.json from the journal, which is put in order first; unless all that was done."""
     fps = fps_of(plan.info, journal.settings["keyframe_multiplier"])
     step = plan.frames.step
+    labels = hashlib.sha256(json.dumps(plan.info.labels).encode()).hexdigest()
+    made_from = settings_digest(
+        {"visionsim": __version__, "fps": fps, "labels": labels, "frames": [plan.frames.start, plan.frames.stop, step]}
+    )
+    if journal.closed(made_from):
+        return
+    records = [journal.records[frame] for frame in plan.frames]
     transforms = transforms_document(
         records, settings=journal.settings, fps=fps, frame_step=step, labels=plan.info.labels
     )
     journal.begin()
     write_document("info", plan.folder / "info.json", info_document(records, fps=fps, frame_step=step))
     write_document("transforms", plan.folder / "transforms.json", transforms)
+    journal.close(made_from)

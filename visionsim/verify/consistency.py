@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from visionsim.verify.frames import SMOOTH, FrameData
-from visionsim.verify.geometry import EPS, Camera, Seen, bilinear, pixel_centres, turn
+from visionsim.verify.geometry import (
+    EPS,
+    Camera,
+    Seen,
+    bilinear,
+    cross,
+    depth_between,
+    dot,
+    pixel_centres,
+    turn,
+)
 from visionsim.verify.report import Found, Problem
 
 __all__ = [
@@ -155,7 +165,8 @@ def flow_error(frame: FrameData, other: Camera, names: slice) -> tuple[Any, Any,
     seen = frame.seen_by(other)
     x, y = pixel_centres(frame.camera)
     with np.errstate(invalid="ignore", over="ignore"):
-        along_x, along_y = frame.flow[names][0] - (seen.x - x), frame.flow[names][1] - (seen.y - y)
+        along_x = seen.model.shorter_way(frame.flow[names][0] - (seen.x - x))
+        along_y = frame.flow[names][1] - (seen.y - y)
         return np.sqrt(along_x * along_x + along_y * along_y), along_x, along_y, seen
 
 
@@ -168,8 +179,7 @@ def check_flow(frame: FrameData, other: Camera, forward: bool, found: Found, *, 
     if frame.depth is None or frame.flow is None:
         return
     error, along_x, along_y, seen = flow_error(frame, other, slice(0, 2) if forward else slice(2, 4))
-    # What comes nearer to the plane of the other camera than this has no image that float32 could say.
-    mask = frame.static & (seen.depth > 1e-3 * frame.depth)
+    mask = frame.static & seen.has_image(frame.depth)
     number = int(mask.sum())
     if not number:
         return
@@ -292,7 +302,7 @@ def pair_depth(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list[Mis
     landing = pick(landing, fits)
     expected = seen.depth[landing.rows, landing.columns]
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.log(bilinear(b.near, landing.x, landing.y) * expected)
+        error = np.log(expected / depth_between(b.points, landing.x, landing.y, b.camera.model))
     visible = np.abs(error) < VISIBLE
     # Where hardly anything is seen again that should be, the surfaces are somewhere else altogether.
     lost = len(error) >= ENOUGH and visible.mean() < 0.5
@@ -431,7 +441,7 @@ def pair_roundtrip(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list
         around = np.stack([component[row + i, column + j] for i in (-1, 0, 1) for j in (-1, 0, 1)])
         varies = np.maximum(varies, around.max(axis=0) - around.min(axis=0))
     back = bilinear(b.flow[2:], landing.x, landing.y)
-    error = np.maximum(*np.abs(there + back))
+    error = np.maximum(np.abs(b.camera.model.shorter_way(there[0] + back[0])), np.abs(there[1] + back[1]))
     noise = np.minimum(seen.sensitivity(landing.rows * a.hit.shape[1] + landing.columns)[2], 1.0)
     bad = ~(error <= ROUNDTRIP[0] + ROUNDTRIP[1] * varies + FLOW_NOISE * noise)
     groups = a.groups[landing.rows, landing.columns]
@@ -471,10 +481,10 @@ def check_normals(frame: FrameData, found: Found) -> None:
     points = frame.points.reshape(3, -1)
     row, column = np.divmod(chosen, width)
     right, down = points[:, chosen + 1] - points[:, chosen - 1], points[:, chosen + width] - points[:, chosen - width]
-    plane = np.cross(down, right, axis=0)
-    plane /= np.sqrt((plane**2).sum(axis=0))
+    plane = cross(down, right)
+    plane /= np.sqrt(dot(plane, plane))
     given = frame.normals.reshape(3, -1)[:, chosen]
-    angle = np.degrees(np.arccos(np.clip((plane * given).sum(axis=0), -1.0, 1.0)))
+    angle = np.degrees(np.arccos(np.clip(dot(plane, given), -1.0, 1.0)))
     usual = float(np.median(angle))
     if usual <= NORMAL_ANGLE:
         return

@@ -14,7 +14,7 @@ from visionsim.dataset.kinds import KINDS
 from visionsim.errors import DataError
 from visionsim.io.exr import read_exr
 from visionsim.io.images import read_picture
-from visionsim.verify.geometry import Camera, Seen, pixel_centres, reproject, spread3, unproject
+from visionsim.verify.geometry import Camera, Seen, bend, pixel_centres, reproject, spread3, unproject
 from visionsim.verify.report import Found
 
 __all__ = ["Expected", "FrameData", "check_background", "read_frame"]
@@ -26,10 +26,9 @@ UNIT_TOLERANCE = 1e-4
 """What normals promise: their length in float32 is off by some 1e-7, and readers may rely on 1e-4."""
 
 SMOOTH = 1e-4
-"""Largest second difference of inverse depth, relative, on a smooth surface.
+"""How far, in parts of depth, the neighbours of a pixel may be from a plane with it on a smooth surface.
 
-Inverse depth is linear in the picture on any plane, however slanted; what bends it by less than this is so flat that
-interpolating between pixels is off by less than an eighth of it.
+On what bends less than this, interpolating depth between pixels is off by less than an eighth of it.
 """
 
 FLAT = 1e-3
@@ -88,9 +87,17 @@ class FrameData:
 
     @cached_property
     def points(self) -> Any:
-        """(3, H, W): the surface in the camera's frame; at depth 1 where there is none."""
+        """(3, H, W): the surface in the camera's frame; NaN where there is none."""
         x, y = pixel_centres(self.camera)
-        return unproject(x, y, np.where(self.hit, self.depth, 1.0), self.camera.intrinsics)
+        return unproject(x, y, np.where(self.hit, self.depth, np.nan), self.camera.model)
+
+    @cached_property
+    def rays(self) -> Any:
+        """(H, W) bool: whether a pixel sees anything; those outside of a fisheye's circle do not."""
+        x, y = pixel_centres(self.camera)
+        if self.camera.model.depth_kind == "planar":
+            return np.ones(np.broadcast_shapes(x.shape, y.shape), bool)
+        return ~np.isnan(unproject(x, y, 1.0, self.camera.model)[2])
 
     @cached_property
     def near(self) -> Any:
@@ -120,12 +127,8 @@ class FrameData:
 
     @cached_property
     def bend(self) -> tuple[Any, Any]:
-        """Second differences of inverse depth along x and along y, relative to it; (H, W) each."""
-        padded = np.pad(self.near, 1, mode="edge")
-        centre = np.where(self.hit, self.near, 1.0)
-        across = np.abs(padded[1:-1, 2:] + padded[1:-1, :-2] - 2 * self.near) / centre
-        down = np.abs(padded[2:, 1:-1] + padded[:-2, 1:-1] - 2 * self.near) / centre
-        return across, down
+        """How far the surface is from a plane along x and along y, in parts of depth; (H, W) each."""
+        return bend(self.points, self.camera.model)
 
     @cached_property
     def smooth(self) -> Any:
@@ -291,6 +294,10 @@ def check_values(kind: str, pixels: Any, expected: Expected, frame: FrameData, f
         )
         return True
 
+    period = frame.camera.model.period
+    if not frame.rays.all():
+        shown = np.isfinite(pixels[0]) if kind == "depths" else pixels.any(axis=0)
+        wrong(shown & ~frame.rays, "something is where the lens sees nothing", "background")
     if kind == "depths":
         wrong(~(pixels[0] > 0), "depth is not positive", "above 0, or +inf")
     elif kind == "normals":
@@ -306,7 +313,10 @@ def check_values(kind: str, pixels: Any, expected: Expected, frame: FrameData, f
                 lambda y, x: int(pixels[0, y, x]),
             )
     else:
-        wrong(~np.isfinite(pixels).all(axis=0), "flow is not finite", "finite")
+        infinite = wrong(~np.isfinite(pixels).all(axis=0), "flow is not finite", "finite")
+        if np.isfinite(period) and not infinite:
+            around = np.abs(pixels[::2]).max(axis=0) > period / 2 * (1 + 1e-5)
+            wrong(around, "flow goes the longer way round the panorama", f"within {period / 2:g} pixels")
 
 
 def check_background(frame: FrameData, found: Found) -> None:
@@ -318,6 +328,11 @@ def check_background(frame: FrameData, found: Found) -> None:
         masks["segmentations"] = frame.ids != 0
     if frame.normals is not None:
         masks["normals"] = frame.normals.any(axis=0)
+        for other in ("depths", "segmentations"):
+            if other in masks:
+                # At the rim Blender may have no normal: bump maps need the ray of the next pixel.
+                masks["normals"] |= masks[other] & ~spread3(frame.rays)[0]
+                break
     if frame.flow is not None:
         masks["flows"] = frame.flow.any(axis=0)
     if len(masks) > 1:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visionsim.cameras import camera_from_document, unshifted_sides
 from visionsim.dataset.journal import FrameRecord, Journal, StoredFile, settings_digest
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.schema import CAMERA_FIELDS, info_document, read_document, transforms_document
@@ -16,7 +17,7 @@ from visionsim.errors import DataError, InputNotFound, SceneError, SchemaError
 from visionsim.files import natural_key
 from visionsim.verify.report import Found
 
-__all__ = ["Described", "describe", "find_sequences"]
+__all__ = ["Described", "describe", "find_sequences", "sequences_in"]
 
 RELATIVE = 1e-9
 """Two numbers of the documents that say the same may differ by this: they were computed in double precision."""
@@ -74,8 +75,11 @@ def find_sequences(roots: Sequence[Path]) -> list[Path]:
 
 
 def sequences_in(root: Path) -> Iterator[Path]:
+    """The folders of all sequences, finished or not, that are in `root`, or are it."""
     for folder, folders, files in os.walk(root, followlinks=True):
-        if "transforms.json" in files or {".visionsim", "frames"} & set(folders):
+        # The folder of the whole dataset may have a `.visionsim` as well, with records of runs.
+        journal = Path(folder, ".visionsim", "journal.jsonl")
+        if "transforms.json" in files or "frames" in folders or journal.exists():
             folders.clear()
             yield Path(folder)
 
@@ -108,6 +112,13 @@ def describe(folder: Path, found: Found) -> Described:
         found.count("documents")
     check_frames(described, found)
     check_values(described, documents.get("info"), found)
+    for frame in described.frames:
+        try:
+            camera_from_document(frame)
+        except DataError as exc:
+            found.add("documents", f"the frame has no camera: {exc}", file="transforms.json", frame=frame["frame"])
+            described.transforms = None  # Nothing can be said of the frames.
+            break
     return described
 
 
@@ -212,8 +223,10 @@ def check_values(described: Described, info: Mapping[str, Any] | None, found: Fo
 
 def record_of(values: Mapping[str, Any], kinds: Sequence[str]) -> FrameRecord:
     """What the journal would say of a frame of transforms.json."""
-    camera = {name: values[name] for name in CAMERA_FIELDS}
+    camera = {name: values[name] for name in CAMERA_FIELDS if name in values}
     camera.update(name="", matrix_world=values["transform_matrix"], width=values["w"], height=values["h"])
+    if values.get("panorama_type") == "EQUIRECTANGULAR":
+        camera.update(unshifted_sides(values))
     files = {"frames": StoredFile(values["file_path"], 0, "")}
     files.update({kind: StoredFile(values[KINDS[kind].key], 0, "") for kind in kinds if KINDS[kind].key in values})
     return FrameRecord(values["frame"], values["c"], camera, files)

@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from visionsim.cameras import c2w_from_blender, intrinsics_from_blender
+from visionsim.cameras import CameraModel, c2w_from_blender, camera_from_blender
 from visionsim.simulation.worker import camera, motion
 from visionsim.simulation.worker.fault import WorkerFault
 
@@ -35,8 +35,8 @@ def cast(scene: Any, frame: int, pixels: Sequence[Sequence[float]]) -> dict[str,
 
     Returns:
         `camera`: as `worker.camera.describe` says it. `hits`: for each pixel the surfaces that it may show, first the
-        one that was hit: [object's name, planar depth, cosine of the angle between ray and normal]; empty if nothing
-        was hit. `uncertain`: object's name -> what lets rays see it otherwise than the renderer does.
+        one that was hit: [object's name, depth of the camera's kind, cosine of the angle between ray and normal]; empty
+        if nothing was hit. `uncertain`: object's name -> what lets rays see it otherwise than the renderer does.
     """
     import cycles.engine as engine
 
@@ -59,19 +59,34 @@ def cast(scene: Any, frame: int, pixels: Sequence[Sequence[float]]) -> dict[str,
 
 def cast_into(depsgraph: Any, pixels: Sequence[Sequence[float]]) -> dict[str, Any]:
     described = camera.describe(depsgraph.scene_eval, depsgraph.scene_eval.camera)
-    k, c2w = intrinsics_from_blender(described), c2w_from_blender(described["matrix_world"])
-    shown = {instance.object.original.name_full for instance in depsgraph.object_instances if instance.show_self}
+    model, c2w = camera_from_blender(described), c2w_from_blender(described["matrix_world"])
+    shown = {
+        (copy.object.original.name_full, rows_of(copy.matrix_world))
+        for copy in depsgraph.object_instances
+        if copy.show_self
+    }
     doubts = {obj.name_full: doubt for obj in bpy.data.objects if (doubt := why_uncertain(obj)) is not None}
-    hits = []
-    for x, y in pixels:
-        ray = np.array([(x - k.cx) / k.fx, (k.cy - y) / k.fy, -1.0])
-        start, end = (c2w[:3, :3] @ (ray * described[name]) + c2w[:3, 3] for name in ("clip_start", "clip_end"))
-        hits.append(along(depsgraph, start, end, c2w, shown))
+    x, y = np.array(pixels, float).reshape(-1, 2).T
+    # Cycles clips at depths of the camera's own kind.
+    starts, ends = (
+        model.unproject(x, y, described[name]) @ c2w[:3, :3].T + c2w[:3, 3] for name in ("clip_start", "clip_end")
+    )
+    hits = [
+        along(depsgraph, start, end, model, c2w, shown) if np.isfinite(start).all() else []
+        for start, end in zip(starts, ends, strict=True)
+    ]
     return {"camera": described, "hits": hits, "uncertain": doubts}
 
 
-def along(depsgraph: Any, start: Any, end: Any, c2w: Any, shown: set[str]) -> list[list[Any]]:
-    """The surface that a ray from `start` to `end` hits first, and those right behind it."""
+def rows_of(matrix: Any) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in matrix)
+
+
+def along(depsgraph: Any, start: Any, end: Any, model: CameraModel, c2w: Any, shown: set[Any]) -> list[list[Any]]:
+    """The surface that a ray from `start` to `end` hits first, and those right behind it.
+
+    `shown`: names and matrices (rows) of what is rendered. Rays also hit what only its copies show.
+    """
     direction = end - start
     reach = float(np.linalg.norm(direction))
     direction = direction / reach
@@ -81,17 +96,17 @@ def along(depsgraph: Any, start: Any, end: Any, c2w: Any, shown: set[str]) -> li
         if gone >= reach:
             break
         origin = start + direction * gone
-        hit, location, normal, _, obj, _ = depsgraph.scene.ray_cast(
+        hit, location, normal, _, obj, matrix = depsgraph.scene.ray_cast(
             depsgraph, Vector(origin), Vector(direction), distance=reach - gone
         )
         if not hit:
             break
         far = float((np.array(location) - start) @ direction)
-        depth = float(-((np.array(location) - c2w[:3, 3]) @ c2w[:3, 2]))
+        depth = float(model.depth((np.array(location) - c2w[:3, 3]) @ c2w[:3, :3]))
         if found and depth > found[0][1] * (1 + BEHIND):
             break
         name = obj.original.name_full if obj.original is not None else obj.name_full
-        if name in shown and getattr(obj.original, "visible_camera", True):
+        if (name, rows_of(matrix)) in shown and getattr(obj.original, "visible_camera", True):
             found.append([name, depth, abs(float(np.array(normal) @ direction))])
         # Not the same surface once more.
         gone = max(far, gone) + 1e-5 * max(abs(depth), 1e-3)

@@ -154,8 +154,9 @@ class Service:
         """Render a frame's picture and ground truth into scratch files called `name`.
 
         Returns the paths, where each pass lies in the arrays' file (`passes`: name -> [offset in bytes, channels]),
-        the camera (`worker.camera.describe`); if flow is to come from geometry, `motion` (`RigidMotion.around`); if
-        there are copies to tell apart, `copies`, the path of their list.
+        the camera (`worker.camera.describe`), `seconds`, `memory` (bytes that this process holds); if flow is to come
+        from geometry, `motion` (`RigidMotion.around`); if there are copies to tell apart, `copies`, the path of their
+        list.
         """
         started = time.perf_counter()
         current = bpy.context.scene
@@ -182,6 +183,7 @@ class Service:
                 if self.hook.camera != reply["camera"]:
                     raise WorkerFault("frame", "the camera differs between the picture and its ground truth")
         reply["seconds"] = time.perf_counter() - started
+        reply["memory"] = memory_held()
         return reply
 
     def cast(self, frame: int, pixels: list[list[float]]) -> dict[str, Any]:
@@ -226,3 +228,12 @@ class Service:
                 passes[key] = [stream.tell(), pixels.shape[2]]
                 stream.write(pixels.data)
         return {"arrays": str(path), "passes": passes}
+
+
+def memory_held() -> int:
+    """Bytes of physical memory that this process holds; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as stream:
+            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

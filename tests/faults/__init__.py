@@ -1,0 +1,1 @@
+"""Runs that are disturbed in every way we can think of."""

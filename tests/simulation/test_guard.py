@@ -1,0 +1,91 @@
+"""What is left when a run is killed: nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import REPOSITORY, exists, running, wait_until
+from visionsim.simulation.guard import Guard
+
+PARENT = """
+import json, sys
+from pathlib import Path
+import visionsim.simulation.pool as pool
+from tests.simulation.fakes import Client
+from visionsim.simulation.jobs import Job
+
+command, scratch = json.loads(sys.argv[1])
+pool.scratch_folder = lambda: scratch
+with pool.Pool(command, Client(), jobs=3) as started:
+    started.run([Job("a", "s", tuple(range(100)))])
+"""
+
+
+def sleeper() -> subprocess.Popen:
+    return subprocess.Popen(["/bin/sh", "-c", "sleep 60 & wait"], start_new_session=True)
+
+
+@pytest.fixture
+def scratch(tmp_path) -> Path:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("script", [{}, {"stubborn": True}], ids=["workers-leave", "workers-are-stubborn"])
+def test_killed_parent_leaves_nothing(fakes, scratch, script):
+    command = fakes.command(tasks={f"render {n}": ("hang", 9) for n in range(100)}, **script)
+    arguments = [sys.executable, "-P", "-c", PARENT, json.dumps([command, str(scratch)])]
+    with subprocess.Popen(arguments, env={"PYTHONPATH": str(REPOSITORY)}) as parent:
+        wait_until(lambda: len(list(fakes.state.glob("render *"))) == 3, "three frames in hand")
+        os.kill(fakes.pids()[0], signal.SIGSTOP)
+        parent.kill()
+    wait_until(lambda: not any(map(running, fakes.pids())), "the workers' end")
+    wait_until(lambda: not list(scratch.iterdir()), "the end of the scratch folder")
+
+
+def test_guard_leaves_what_has_ended_alone(scratch):
+    ours, ended = sleeper(), sleeper()
+    with ours, ended:
+        guard = Guard(scratch)
+        for process in (ours, ended):
+            guard.began(process.pid)
+        guard.ended(ended.pid)
+        guard._process.stdin.close()  # As when we are killed.
+        assert guard._process.wait(10) == 0
+        assert ours.wait(10) == -signal.SIGKILL and not scratch.exists()
+        assert exists(ended.pid)
+        os.killpg(ended.pid, signal.SIGKILL)
+
+
+def test_guard_goes_quietly_when_all_is_well(scratch):
+    ours = sleeper()
+    with ours:
+        with Guard(scratch) as guard:
+            guard.began(ours.pid)
+        assert guard._process.returncode == 0
+        assert exists(ours.pid) and scratch.exists()
+        os.killpg(ours.pid, signal.SIGKILL)
+
+
+def test_guard_survives_what_ends_us_politely(scratch):
+    with Guard(scratch) as guard:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(guard._process.pid, number)
+        guard.began(1 << 30)
+        assert guard._process.poll() is None
+
+
+def test_guard_that_was_killed_is_no_harm(scratch):
+    with Guard(scratch) as guard:
+        guard._process.kill()
+        guard._process.wait()
+        for _ in range(3):
+            guard.began(1 << 30)

@@ -1,0 +1,70 @@
+"""A process that outlives us: if we are killed, it ends what we started and removes our scratch folder.
+
+A worker leaves by itself when its stdin ends. One that is stopped, or deep inside Blender, cannot; nor can a launcher
+that Blender was started through. The guard is a shell of a few hundred kilobytes that waits for the end of its stdin.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from pathlib import Path
+
+__all__ = ["Guard"]
+
+SCRIPT = r"""
+trap '' HUP INT TERM
+groups=
+while read -r word group; do
+    case $word in
+        began) groups="$groups $group" ;;
+        ended) left=; for one in $groups; do [ "$one" = "$group" ] || left="$left $one"; done; groups=$left ;;
+        done) exit 0 ;;
+    esac
+done
+for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
+for try in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf -- "$1" 2>/dev/null
+    [ -e "$1" ] || exit 0
+    sleep 0.1
+done
+"""
+"""POSIX shell. Reads `began GROUP`, `ended GROUP` and `done`; what dies may still write for a moment."""
+
+
+class Guard:
+    """Watches over process groups and a folder, for as long as the `with` block lasts."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", SCRIPT, "visionsim-guard", str(scratch)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,  # What kills our process group is not to kill it.
+        )
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._say("done")
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.wait()
+
+    def began(self, group: int) -> None:
+        """A process group is ours from now on."""
+        self._say(f"began {group}")
+
+    def ended(self, group: int) -> None:
+        """A process group has ended; its number may belong to somebody else soon."""
+        self._say(f"ended {group}")
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # If somebody killed it, workers still leave by themselves.
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
