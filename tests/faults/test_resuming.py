@@ -42,8 +42,11 @@ def paused(world: World, frames: int = 3, **options) -> Iterator[subprocess.Pope
     process.send_signal(signal.SIGSTOP)
     try:
         yield process
-    finally:
-        process.send_signal(signal.SIGCONT)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    process.send_signal(signal.SIGCONT)
 
 
 # Two runs at once.
