@@ -2,7 +2,8 @@
 
 Compares the whole `visionsim` command, which writes the picture and all four ground truths, with the plain bpy loop of
 plain_loop.py, which writes the picture only; in pairs, in turn, in CPU seconds (user + system, all processes). Then the
-time to the first frame on disk, the peak memory of a worker, `--help`, and a dry run of 1,000 sequences.
+time to the first frame on disk, the peak memory of a worker, `--help`, a dry run of 1,000 sequences, and a run that
+finds 10,000 frames done.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-HERE = Path(__file__).parent
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.synthetic import grow, watched
+
+HERE = Path(__file__).resolve().parent
 SAMPLES = 16
 KINDS = ("static", "rigid", "deforming")
 LIMITS = {
@@ -147,6 +152,25 @@ def dry_run(folder: Path, blend: Path) -> float:
     return times[1] - times[0]
 
 
+def resume(folder: Path, blend: Path, frames: int = 10_000) -> str:
+    """How long a run takes to find that all frames are there already, and what memory it needs itself."""
+    scenes, data = folder / "scenes", folder / "data"
+    scenes.mkdir()
+    (scenes / "scene.blend").write_bytes(blend.read_bytes())
+    command = [sys.executable, "-m", "visionsim", "create-datasets", f"--scenes-dir={scenes}", f"--datasets-dir={data}"]
+    command += ["--json", "--render-config.width=64", "--render-config.height=64", "--render-config.max-samples=1"]
+    command += [f"--render-config.log-dir={folder / 'logs'}", *(f"--render-config.{name}" for name in TRUTHS)]
+    subprocess.run([*command, "--anim-start=1", "--anim-end=2"], check=True, capture_output=True)
+    (sequence,) = (data / "renders" / "scene").iterdir()
+    grow(sequence.rename(sequence.with_name(f"001-00001-{frames + 1:05d}")), frames)
+    command += ["--anim-start=1", f"--anim-end={frames}"]
+    subprocess.run(command, check=True, capture_output=True)  # Makes the documents.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    report, seconds, peak = watched(process)
+    assert report["frames_kept"] == frames and report["frames_rendered"] == 0, report
+    return f"{seconds:.2f} s in all, with Blender's start; {peak / 1e6:.0f} MB"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", default=list(KINDS), choices=KINDS, metavar="KIND")
@@ -166,6 +190,8 @@ def main() -> None:
         print(f"first frame on disk: {seconds:.2f} s after the command's start (toy, 128x128)")
         seconds = dry_run(folder, small)
         print(f"dry run of 1,000 sequences of 100 frames: {seconds:.2f} s more than of one", flush=True)
+        (folder / "resume").mkdir()
+        print(f"10,000 frames that are there already, found so in {resume(folder / 'resume', small)}", flush=True)
         for size in arguments.size:
             for kind in arguments.kinds:
                 compare(kind, folder, size, arguments.frames or FRAMES.get(size, 8), arguments.rounds)

@@ -5,7 +5,12 @@ It can be of any model, see `CAMERAS`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
+import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,3 +214,17 @@ def grow(folder: Path, num_frames: int) -> None:
         camera = {**model.camera, "matrix_world": matrix}
         journal.records[frame] = FrameRecord(frame, model.channels, camera, files)
     journal.begin()
+
+
+def watched(process: subprocess.Popen[str]) -> tuple[dict[str, Any], float, int]:
+    """Wait for a command with --json: its document, the seconds it took, and the bytes that it itself had at most."""
+    began, peak = time.monotonic(), 0
+    answer: list[str] = []
+    reader = threading.Thread(target=lambda: answer.append(process.communicate()[0]))
+    reader.start()
+    while reader.is_alive():
+        with contextlib.suppress(OSError):  # It has ended.
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            peak = max([peak, *(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))])
+        reader.join(0.02)
+    return json.loads(answer[0]), time.monotonic() - began, peak

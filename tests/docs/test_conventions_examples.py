@@ -254,7 +254,7 @@ def test_examples_of_the_dataset_format(sequence, tmp_path, monkeypatch):
     shutil.copytree(sequence, tmp_path / "sequence")
     monkeypatch.chdir(tmp_path)
     namespace = run_examples(DATASET_FORMAT)
-    assert namespace["journal"]["journal"] == 1
+    assert namespace["journal"]["journal"] == 2
     assert [line["frame"] for line in namespace["finished"]] == list(FRAMES)
     assert namespace["transforms"]["fps"] == FPS
     saved = np.load(tmp_path / "sequence" / "depths_npy" / "depth_000010.npy")

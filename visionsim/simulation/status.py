@@ -98,7 +98,9 @@ def status(root: Path) -> Status:
 def sequence_status(root: Path, folder: Path, planned: PlannedSequence | None, runs: list[StoredRun]) -> SequenceStatus:
     """One sequence; `planned` is what the last run that knows it was to do."""
     running = is_held(lock_path(folder))  # First: what it finishes meanwhile is done, not stopped.
-    name = planned.name if planned else folder.relative_to(root).as_posix() if folder != root else folder.name
+    # As reports call it.
+    found = folder.relative_to(root).as_posix().removeprefix("renders/") if folder != root else folder.resolve().name
+    name = planned.name if planned else found
     try:
         journal = Journal.read(folder)
     except DataError:
