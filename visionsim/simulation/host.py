@@ -22,6 +22,7 @@ __all__ = [
     "Machine",
     "disk_warning",
     "free_bytes",
+    "gigabytes",
     "job_memory",
     "memory_warning",
     "num_cores",

@@ -215,16 +215,11 @@ def stretch_animated_shutter(scene: Any, m: float) -> None:
 
 def select_device(scene: Any, wanted: str) -> str:
     """Let Cycles render on `wanted`, or on the best device present if that is `auto`; returns what it is."""
-    preferences = bpy.context.preferences.addons["cycles"].preferences
+    preferences = cycles_preferences()
     for kind in DEVICE_ORDER if wanted == "auto" else (wanted,):
         if kind == "cpu":
             break
-        try:
-            preferences.compute_device_type = kind.upper()
-        except TypeError:
-            continue  # This build of Blender does not know that kind of device.
-        preferences.refresh_devices()
-        found = [device for device in preferences.devices if device.type == kind.upper()]
+        found = devices_of(kind)
         for device in preferences.devices:
             device.use = device in found
         if found:
@@ -235,6 +230,31 @@ def select_device(scene: Any, wanted: str) -> str:
     preferences.compute_device_type = "NONE"
     scene.cycles.device = "CPU"
     return "cpu"
+
+
+def cycles_preferences() -> Any:
+    return bpy.context.preferences.addons["cycles"].preferences
+
+
+def devices_of(kind: str) -> list[Any]:
+    """The devices of a kind of DEVICE_ORDER, which Cycles is told to use."""
+    preferences = cycles_preferences()
+    try:
+        preferences.compute_device_type = kind.upper()
+    except TypeError:
+        return []  # This build of Blender does not know that kind of device.
+    preferences.refresh_devices()
+    return [device for device in preferences.devices if device.type == kind.upper()]
+
+
+def devices() -> dict[str, list[str]]:
+    """Kind of device -> the names of those present; the CPU first, which always is."""
+    preferences = cycles_preferences()
+    found = {kind: [device.name for device in devices_of(kind)] for kind in DEVICE_ORDER}
+    preferences.compute_device_type = "NONE"
+    preferences.refresh_devices()
+    cpus = [device.name for device in preferences.devices if device.type == "CPU"]
+    return {"cpu": cpus, **{kind: names for kind, names in found.items() if names}}
 
 
 def enable_passes(scene: Any, properties: set[str]) -> None:

@@ -21,7 +21,7 @@ from visionsim.simulation.worker import animation, audit, compat, motion, raycas
 from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.instances import Instances
 
-REQUESTS = ("open", "render", "cast")
+REQUESTS = ("about", "open", "render", "cast")
 
 
 class Service:
@@ -48,6 +48,14 @@ class Service:
             raise WorkerFault("request", f"the worker knows no request called {do!r}")
         result: dict[str, Any] = getattr(self, do)(**arguments)
         return result
+
+    def about(self) -> dict[str, Any]:
+        """What this Blender is, and what it could render on; for `visionsim doctor`."""
+        return {
+            "version": list(compat.VERSION),
+            "devices": scene.devices(),
+            "denoiser": compat.can_denoise(),
+        }
 
     def open(
         self,
