@@ -15,7 +15,7 @@ from rich.text import Text
 from visionsim.cli._console import say
 from visionsim.cli._progress import counted, duration
 from visionsim.simulation.config import RenderConfig
-from visionsim.simulation.plan import Plan, SequencePlan
+from visionsim.simulation.plan import Plan, Probe, ProbedScene, SequencePlan
 from visionsim.simulation.report import Failure, RunReport, SequenceReport
 
 __all__ = ["plan_exit_code", "plan_json", "show_plan", "show_report"]
@@ -161,7 +161,44 @@ def show_plan(plan: Plan, console: Console | None = None) -> None:
         console.print(plan_table(plan.sequences))
         console.print()
     total = f"{counted(len(plan.sequences), 'sequence')}, {counted(plan.num_frames, 'frame')}"
-    say(console, f"In all {total}, about {human_bytes(plan.disk_bytes)}. Nothing was rendered.")
+    size = f"about {human_bytes(plan.disk_bytes)}"
+    if plan.probe is None:
+        say(console, f"In all {total}, {size}. Nothing was rendered.")
+    else:
+        show_probe(plan, plan.probe, console)
+        workers = counted(plan.probe.workers, "worker")
+        time = f"{hours(plan.probe.seconds)} with {workers}"
+        without = ", without the scenes that failed" if failed_probes(plan) else ""
+        say(console, f"In all {total}, {size}, {time}{without}. Nothing was kept.")
+
+
+def show_probe(plan: Plan, probe: Probe, console: Console) -> None:
+    """What one frame of each scene took, and what follows."""
+    good = [row for row in probe.scenes if row.error is None]
+    if good:
+        table = new_table("Scene", "Frame", "s/frame", "MB/frame", "Frames", "Hours")
+        for row in good[:MAX_SCENES]:
+            frames = sum(len(item.frames) for item in plan.sequences if item.scene.name == row.scene)
+            time = f"{probe.scene_seconds[row.scene] / 3600:.2g}"
+            cells = str(row.frame), f"{row.seconds:.2f}", f"{row.num_bytes / 1e6:.2f}", str(frames), time
+            table.add_row(Text(row.scene), *cells)
+        if len(good) > MAX_SCENES:
+            table.add_row(f"and {len(good) - MAX_SCENES} more; --json lists them all")
+        console.print(table)
+        console.print()
+    failed = failed_probes(plan)
+    if failed:
+        show_list(console, "Failed", "red", [f"scene {row.scene}, frame {row.frame}: {row.error}" for row in failed])
+        console.print()
+
+
+def failed_probes(plan: Plan) -> list[ProbedScene]:
+    return [row for row in plan.probe.scenes if row.error is not None] if plan.probe is not None else []
+
+
+def hours(seconds: float) -> str:
+    """`1.5 hours`; what is shorter as `0:01:03`."""
+    return f"{seconds / 3600:.3g} hours" if seconds >= 3600 else duration(seconds)
 
 
 def enumerated(names: Sequence[str], most: int = 5) -> str:
@@ -192,7 +229,7 @@ def plan_table(sequences: Sequence[SequencePlan]) -> Table:
 
 def plan_exit_code(plan: Plan) -> int:
     """1 if a scene cannot be rendered."""
-    return int(any(scene.error is not None for scene in plan.scenes))
+    return int(any(scene.error is not None for scene in plan.scenes) or bool(failed_probes(plan)))
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -228,8 +265,20 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "num_sequences": len(plan.sequences),
         "num_frames": plan.num_frames,
         "disk_bytes": plan.disk_bytes,
+        "probe": None if plan.probe is None else probe_json(plan, plan.probe),
         "scenes": scenes,
         "settings": plan.settings,
+    }
+
+
+def probe_json(plan: Plan, probe: Probe) -> dict[str, Any]:
+    return {
+        "workers": probe.workers,
+        "hours": probe.seconds / 3600,
+        "gigabytes": plan.disk_bytes / 1e9,
+        "scenes": [
+            {**dataclasses.asdict(row), "hours": probe.scene_seconds.get(row.scene, 0.0) / 3600} for row in probe.scenes
+        ],
     }
 
 

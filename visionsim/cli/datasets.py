@@ -71,6 +71,13 @@ def create_datasets(
         bool,
         typer.Option(help="Open the scenes, show what would be rendered, and write nothing.", rich_help_panel=OUTPUT),
     ] = False,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            help="With --dry-run: render one frame of each scene, keep nothing, and tell how long all will take.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     force: Annotated[
         bool,
         typer.Option(
@@ -102,6 +109,7 @@ def create_datasets(
         anim_end: last authored frame, inclusive; None is the scene's.
         labels: file of patterns that give objects their classes; see docs/labels.md.
         dry_run: return the Plan, render nothing, write nothing.
+        probe: with `dry_run`: render one frame of each scene, to measure time and size of all.
         force: remove what a sequence holds if that cannot be kept, instead of refusing.
         strict: raise IncompleteScene if a scene lacks files, or scripts that did not run.
         render_config: what to render and how; by default RenderConfig().
@@ -130,6 +138,7 @@ def create_datasets(
         request,
         render_config or RenderConfig(),
         dry_run=dry_run,
+        probe=probe,
         force=force,
         strict=strict,
         observe=observe or (lambda event: None),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from visionsim.dataset.journal import DOCUMENTS, Journal, remove_partials
 from visionsim.dataset.lock import FileLock, Holder, allow_open_files, take
@@ -36,6 +36,9 @@ from visionsim.simulation.report import (
     SequenceDone,
     SequenceReport,
 )
+
+if TYPE_CHECKING:
+    from visionsim.simulation.writer import FrameFormat
 
 __all__ = ["RunClient", "RunRequest"]
 
@@ -138,24 +141,29 @@ class RunClient:
 
     def write(self, task: FrameTask, reply: dict[str, Any]) -> float:
         """In a writer thread: the frame's files, then its line in the journal; returns what the frame took."""
-        from visionsim.simulation.writer import FrameFormat, write_frame
+        from visionsim.simulation.writer import write_frame
 
-        item, config = self.sequences[task.sequence], self.config
-        form = FrameFormat(
-            kinds=item.kinds,
-            file_format=config.file_format,
-            exr_codec=config.exr_codec,
-            width=config.width,
-            height=config.height,
-            previews=config.debug,
-            flow_direction=config.flow_direction,
-        )
+        item = self.sequences[task.sequence]
         ensure_room(item.plan.folder, self.room)
-        record = write_frame(item.plan.folder, task.frame, reply, form)
+        record = write_frame(item.plan.folder, task.frame, reply, self.frame_format(item.kinds))
         with item.lock:
             item.journal.append(record)
         seconds: float = reply["seconds"]
         return seconds
+
+    def frame_format(self, kinds: tuple[str, ...]) -> FrameFormat:
+        """What the files of a frame are, with these kinds of ground truth."""
+        from visionsim.simulation.writer import FrameFormat
+
+        return FrameFormat(
+            kinds=kinds,
+            file_format=self.config.file_format,
+            exr_codec=self.config.exr_codec,
+            width=self.config.width,
+            height=self.config.height,
+            previews=self.config.debug,
+            flow_direction=self.config.flow_direction,
+        )
 
     def done(self, task: Task, result: Any) -> None:
         if isinstance(task, FrameTask):

@@ -19,6 +19,8 @@ from visionsim.simulation.config import RenderConfig, time_stretch
 
 __all__ = [
     "Plan",
+    "Probe",
+    "ProbedScene",
     "SceneFile",
     "SceneInfo",
     "ScenePlan",
@@ -96,14 +98,45 @@ class ScenePlan:
 
 
 @dataclass(frozen=True)
+class ProbedScene:
+    """What one frame of a scene took when it was tried."""
+
+    scene: str
+    frame: int
+    seconds: float = 0.0
+    """Time the worker spent on it."""
+    write_seconds: float = 0.0
+    """Processor time of encoding its files."""
+    num_bytes: int = 0
+    """What it adds to the dataset."""
+    error: str | None = None
+    """Why it could not be rendered."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How long a plan will take, from a frame of each scene."""
+
+    scenes: tuple[ProbedScene, ...]
+    workers: int
+    scene_seconds: dict[str, float]
+    """Scene -> seconds that all of its frames take, if all workers render it; without those that failed."""
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.scene_seconds.values())
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything one command is going to do."""
 
     scenes: tuple[ScenePlan, ...]
     disk_bytes: int = 0
-    """Estimate of the bytes that all frames will take."""
+    """Estimate of the bytes that all frames will take; measured, if there is a probe."""
     settings: dict[str, Any] = field(default_factory=dict)
     """The resolved settings, as plain JSON values."""
+    probe: Probe | None = None
 
     @property
     def sequences(self) -> list[SequencePlan]:

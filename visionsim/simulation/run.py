@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from visionsim.errors import IncompleteScene, InputNotFound, SamplingError
+from visionsim.errors import ConfigError, IncompleteScene, InputNotFound, SamplingError
 from visionsim.files import ensure_writable
 from visionsim.simulation.client import RunClient
 from visionsim.simulation.config import RenderConfig, check_config
@@ -31,6 +31,8 @@ from visionsim.simulation.plan import (
     stretched_range,
 )
 from visionsim.simulation.pool import Pool
+from visionsim.simulation.probe import ProbeClient
+from visionsim.simulation.probe import probe as measure
 from visionsim.simulation.process import blender_command
 from visionsim.simulation.report import Observer, RunReport
 
@@ -122,6 +124,7 @@ def run(
     config: RenderConfig,
     *,
     dry_run: bool = False,
+    probe: bool = False,
     force: bool = False,
     strict: bool = False,
     observe: Observer,
@@ -132,6 +135,7 @@ def run(
         request: what is wanted.
         config: how; never changed.
         dry_run: return the Plan, render nothing, write nothing.
+        probe: of a dry run: render one frame of each scene, of which nothing is kept, to say how long all will take.
         force: start sequences over that cannot be gone on with, which else would be refused.
         strict: refuse scenes that lack something which their pictures need.
         observe: called with events as they happen, from this thread.
@@ -139,6 +143,8 @@ def run(
         RequestError: what was asked for cannot be done; nothing was written.
     """
     check_config(config)
+    if probe and not dry_run:
+        raise ConfigError("--probe renders one frame of each scene to say how long all will take: add --dry-run")
     started = time.monotonic()
     scenes = {scene.name: scene for scene in request.scenes()}
     if not dry_run:
@@ -146,7 +152,7 @@ def run(
         ensure_writable(config.log_dir, "folder of the logs")
     machine = this_machine(config.device_type)
     workers = num_workers(config, machine)
-    client = RunClient(request, config, workers, scenes, observe, force=force)
+    client = (ProbeClient if probe else RunClient)(request, config, workers, scenes, observe, force=force)
     command = blender_command(config.executable)
     if config.executable is None and command[0] != sys.executable:
         client.note(f"this Python has no bpy module: rendering with {command[0]}")
@@ -161,6 +167,11 @@ def run(
             plan = client.make_plan()
             if strict:
                 check_complete(plan)
+            if isinstance(client, ProbeClient):
+                measured = measure(client, pool, plan, workers, machine)
+                if measured is None:
+                    return client.finish(interrupted=True, elapsed=time.monotonic() - started)
+                plan = measured
             if dry_run:
                 if warning := disk_warning(request.root, plan.disk_bytes):
                     client.note(warning)
