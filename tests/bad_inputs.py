@@ -278,13 +278,6 @@ SCENES = {
         1,
     ),
     "dark": Row("Nothing to render", CREATE, "every view layer is switched off for rendering; switch one on", 1),
-    "cached": Row(
-        "A simulation that would write beside the scene",
-        CREATE,
-        "the simulation 'Cloth' of 'Cube': not baked, and kept in files beside the .blend, which workers would write; "
-        "bake it, or switch off Disk Cache, in Blender",
-        1,
-    ),
 }
 """Scenes that a real Blender is asked to open; the row's message is that of the scene, by name."""
 

@@ -4,7 +4,8 @@ fake_blender --background ... --python SCRIPT -- SCRATCH
 
 Its "scene" is JSON text in a .blend: `frames` [first, last], `seconds` a frame takes, and what goes wrong:
 `misbehave` {"open": [how, times], "7": [how, times]}; see `misbehave`. Every worker leaves `<pid>.pid` in the folder
-VISIONSIM_FAKE_STATE, where attempts are counted as well. A frame's bytes depend on its number alone.
+VISIONSIM_FAKE_STATE, and `<pid>.renders` when it begins its first frame; there attempts are counted as well. A
+frame's bytes depend on its number alone.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class Service:
         return refused or Done(request.id, self.render(given["frame"], given["name"]))
 
     def render(self, frame: int, name: str) -> dict:
+        (STATE / f"{os.getpid()}.renders").touch()
         width, height = self.settings["width"], self.settings["height"]
         time.sleep(self.scene.get("seconds", 0.0))
         picture, arrays = self.scratch / f"{name}.picture", self.scratch / f"{name}.passes"

@@ -48,10 +48,11 @@ def test_fifty_workers_killed_in_one_run(world, undisturbed):
 def test_stopped_worker_is_replaced(world, undisturbed):
     world.scene("a", seconds=0.02)
     expected = undisturbed()
-    before = set(world.pids())
+    state = world.folder / "state"
+    before = set(state.glob("*.renders"))
     process = world.begin("--render-config.timeout=1.5")
-    wait_until(lambda: len(list(world.data.rglob("frame_*.png"))) > 3, "some frames", 30)
-    os.kill(max(set(world.pids()) - before), signal.SIGSTOP)
+    (worker,) = wait_until(lambda: list(set(state.glob("*.renders")) - before)[:1], "a worker that renders", 30)
+    os.kill(int(worker.stem), signal.SIGSTOP)
     out, _ = process.communicate(timeout=60)
     report = json.loads(out)
     assert report["exit_code"] == 0 and report["retries"] >= 1

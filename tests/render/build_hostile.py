@@ -216,16 +216,35 @@ def refused():
     save("dark")
 
 
-def disk_cache():
-    """Cloth that keeps its frames in files beside the .blend."""
-    scene, cube = new_scene(3)
-    cloth = cube.modifiers.new("Cloth", "CLOTH")
-    cloth.point_cache.frame_end = 3
-    save("cached")  # Blender wants to know where to put them.
-    cloth.point_cache.use_disk_cache = True
-    for frame in (1, 2, 3):
+def cloth():
+    """Cloth that keeps its frames in files beside the .blend, without and with such files; and dynamic paint."""
+    scene, cube = new_scene()
+    modifier = cube.modifiers.new("Cloth", "CLOTH")
+    save("cloth")  # Blender wants to know where to put them.
+    modifier.point_cache.use_disk_cache = True
+    save("cloth")
+    scene.frame_set(1)
+    scene.frame_set(2)
+    save("played")
+    for frame in (1, 2, 1):
         scene.frame_set(frame)
-    save("cached")
+    save("played")
+
+
+def paint():
+    scene, cube = new_scene()
+    canvas = cube.modifiers.new("Paint", "DYNAMIC_PAINT")
+    bpy.context.view_layer.objects.active = cube
+    bpy.ops.dpaint.type_toggle(type="CANVAS")
+    canvas.canvas_settings.canvas_surfaces[0].surface_type = "WAVE"
+    bpy.ops.mesh.primitive_cube_add(size=0.3, location=(0, 0, 1))
+    brush = bpy.context.object
+    brush.modifiers.new("Paint", "DYNAMIC_PAINT").ui_type = "BRUSH"
+    bpy.ops.dpaint.type_toggle(type="BRUSH")
+    save("paint")
+    for frame in (1, 2, 1):
+        scene.frame_set(frame)
+    save("paint")
 
 
 def fluid():
@@ -345,8 +364,8 @@ def crashing():
 
 made = {
     "scripts": (scripts, osl),
-    "writing": (outputs, fluid),
-    "refused": (refused, disk_cache),
+    "writing": (outputs, cloth, paint, fluid),
+    "refused": (refused,),
     "lacking": (lacking,),
     "crashing": (crashing,),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,8 @@ def test_python_in_a_scene_runs_only_with_autoexec(hostile, tmp_path, small) -> 
 
 def test_scenes_write_nothing_outside(hostile, tmp_path, small) -> None:
     before = hostile.everything()
+    caches = {path.parent.name for path in before if path.suffix == ".bphys"}
+    assert caches == {"blendcache_cloth", "blendcache_played", "blendcache_paint"}
     report = run(DatasetRequest(hostile.folder / "writing", tmp_path / "data"), small, observe=lambda event: None)
     assert isinstance(report, RunReport)
     assert hostile.everything() == before
@@ -103,6 +106,9 @@ def test_scenes_write_nothing_outside(hostile, tmp_path, small) -> None:
         assert f"File Output node {name!r} is switched off" in told, told
     assert "'Other scene'" not in told
     assert "fluid simulation of 'Cube' is not baked" in told
+    assert "cloth simulation of 'Cube' is not baked" in told
+    complete = {row.name.split("/")[0] for row in report.sequences if row.complete}
+    assert complete == {"cloth", "fluid", "outputs", "paint", "played"}
 
 
 def test_scenes_that_cannot_be_rendered_say_why(hostile, tmp_path, small) -> None:
@@ -184,6 +190,7 @@ def test_scenes_that_crash_blender_fail_alone(hostile, tmp_path, small) -> None:
     assert "about to crash" in failed["crash_frame", (2,)]
     done = {row.name.split("/")[0]: (row.rendered, row.total) for row in report.sequences}
     assert done == {"crash_frame": (2, 3), "good": (3, 3), "out_of_memory": (2, 3)}
+    assert re.search("[Mm]emory|[MC]alloc returns null", failed["out_of_memory", (2,)])
     assert all("Traceback" not in message for message in failed.values())
 
 
@@ -206,7 +213,7 @@ def test_scripts_and_preferences_of_the_user_are_left_alone(hostile, tmp_path, s
     (tmp_path / "user" / "startup.blend").write_bytes(b"broken")
     (tmp_path / "user" / "userpref.blend").write_bytes(b"broken")
     monkeypatch.setenv("PYTHONSTARTUP", str(python / "startup.py"))
-    if small.executable is not None:
+    if small.executable not in (None, sys.executable):
         monkeypatch.setenv("PYTHONPATH", str(python))
         monkeypatch.setenv("PYTHONHOME", str(python))
     request = AnimationRequest(hostile.folder / "crashing" / "good.blend", tmp_path / "out", frame_end=1)

@@ -43,14 +43,19 @@ def show_report(report: RunReport, config: RenderConfig | None, console: Console
     if report.sequences:
         console.print(report_table(report.sequences))
         console.print()
-    if report.failures:
-        show_list(console, "Failed", "red", failure_lines(report.failures))
-        console.print()
+    aside = [failure for failure in report.failures if failure.set_aside]
+    others = [failure for failure in report.failures if not failure.set_aside]
+    for title, failures in (("Set aside", aside), ("Failed", others)):
+        if failures:
+            show_list(console, title, "red", failure_lines(failures))
+            console.print()
     rendered = sum(row.rendered for row in report.sequences)
     kept = sum(row.kept for row in report.sequences)
     failed = sum(row.failed for row in report.sequences)
     counts = [f"{counted(rendered, 'frame')} rendered", *([f"{kept} kept"] if kept else [])]
+    retried = sum(row.retried for row in report.sequences)
     counts += [f"{failed} failed"] if failed else []
+    counts += [f"{retried} tried again"] if retried else []
     if report.interrupted:
         label, style = "Interrupted", "bold yellow"
         tail = "; run the same command again to go on"

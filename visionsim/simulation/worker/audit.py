@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 
 from visionsim.simulation.worker import animation, compat, motion
-from visionsim.simulation.worker.containment import Contained, point_caches
+from visionsim.simulation.worker.containment import Contained, cache_folder, point_caches
 from visionsim.simulation.worker.scene import animated_settings
 
 
@@ -206,9 +206,7 @@ def files_of_modifiers(obj: Any) -> Iterator[tuple[str, str]]:
                 yield "the baked fluid cache", absolute(settings.cache_directory, obj)
         for cache in point_caches(modifier):
             if cache.use_disk_cache and cache.is_baked and not cache.use_external:
-                blend = absolute(obj.library.filepath, obj) if obj.library else bpy.data.filepath
-                folder, name = os.path.split(blend)
-                yield f"the baked cache of {modifier.name!r}", os.path.join(folder, f"blendcache_{name[:-6]}")
+                yield f"the baked cache of {modifier.name!r}", cache_folder(obj)
 
 
 def scripts(contained: Contained) -> list[str]:

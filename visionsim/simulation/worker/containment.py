@@ -8,16 +8,18 @@ writes nothing in any of them); tests/render/test_hostile.py repeats it.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from visionsim.simulation.worker import animation, compat
-from visionsim.simulation.worker.fault import WorkerFault
 
 
 @dataclass
@@ -28,17 +30,11 @@ class Contained:
     """What was switched off because it would have written files."""
     scripts: list[str] = field(default_factory=list)
     """What was switched off because it is Python, and changes the picture."""
-    refused: str | None = None
-    """Why the scene cannot be rendered without writing beside it."""
 
 
 @contextmanager
 def contained(scratch: Path, *, autoexec: bool) -> Iterator[Contained]:
-    """While a file is opened in the block: contain it. Blender calls `load_post` before it evaluates the scene.
-
-    Raises:
-        WorkerFault: the scene cannot be rendered without writing beside it.
-    """
+    """While a file is opened in the block: contain it. Blender calls `load_post` before it evaluates the scene."""
     found = Contained()
     failed: list[Exception] = []
 
@@ -56,8 +52,6 @@ def contained(scratch: Path, *, autoexec: bool) -> Iterator[Contained]:
         bpy.app.handlers.load_post.remove(loaded)
     if failed:
         raise failed[0]
-    if found.refused is not None:
-        raise WorkerFault("scene", found.refused)
 
 
 def contain(found: Contained, scratch: Path, *, autoexec: bool) -> None:
@@ -68,13 +62,7 @@ def contain(found: Contained, scratch: Path, *, autoexec: bool) -> None:
     for scene in bpy.data.scenes:
         if hasattr(scene.render, "use_render_cache"):
             scene.render.use_render_cache = False
-    fluids_into(scratch)
-    caches = unbaked_disk_caches()
-    if caches:
-        found.refused = (
-            f"{', '.join(caches)}: not baked, and kept in files beside the .blend, which workers would write; "
-            "bake it, or switch off Disk Cache, in Blender"
-        )
+    caches_into(scratch)
 
 
 def style_modules() -> list[str]:
@@ -108,34 +96,39 @@ def file_outputs(scene: Any) -> list[str]:
     return found
 
 
-def fluids_into(scratch: Path) -> None:
-    """Let fluids that are simulated as they are played write into our scratch folder."""
+def caches_into(scratch: Path) -> None:
+    """Let simulations that are not baked keep their frames in memory, or in our scratch folder.
+
+    Blender deletes the files of a cache that leaves the disk, but only where it looks for them: it is sent elsewhere
+    first. (Rigid bodies can have no cache on disk: Blender crashes when it is switched on.)
+    """
+    caches = scratch / "caches"
+    shutil.rmtree(caches, ignore_errors=True)  # Those of the scene before; Blender would read them.
+    numbers = count()  # For names of folders: those of objects may begin with `../`.
     for obj in bpy.data.objects:
         for modifier in obj.modifiers:
             if modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN":
                 settings = modifier.domain_settings
                 if settings.cache_type == "REPLAY" or not settings.has_cache_baked_data:
-                    settings.cache_directory = str(scratch / "fluids" / obj.name_full)
-
-
-def unbaked_disk_caches() -> list[str]:
-    """Simulations that would write files beside the .blend, which are kept from running; in words.
-
-    Switching off the disk cache from Python would delete the artist's files.
-    """
-    found = []
-    for scene in bpy.data.scenes:
-        world = scene.rigidbody_world
-        if world is not None and writes(world.point_cache):
-            world.enabled = False
-            found.append(f"the rigid bodies of scene {scene.name_full!r}")
-    for obj in bpy.data.objects:
-        for modifier in obj.modifiers:
+                    settings.cache_directory = str(caches / str(next(numbers)))
             for cache in point_caches(modifier):
-                if writes(cache):
-                    modifier.show_viewport = modifier.show_render = False
-                    found.append(f"the simulation {modifier.name!r} of {obj.name_full!r}")
-    return found
+                always_on_disk = modifier.type == "DYNAMIC_PAINT"  # Whatever its switch says.
+                if cache.is_baked or cache.use_external or not (cache.use_disk_cache or always_on_disk):
+                    continue
+                folder = caches / str(next(numbers))
+                folder.mkdir(parents=True)
+                cache.use_external = True
+                cache.filepath = str(folder)
+                if not always_on_disk:
+                    cache.use_disk_cache = False
+                    cache.use_external = False
+
+
+def cache_folder(obj: Any) -> str:
+    """Where Blender keeps the frames of an object's simulations."""
+    blend = bpy.path.abspath(obj.library.filepath) if obj.library is not None else bpy.data.filepath
+    folder, name = os.path.split(blend)
+    return os.path.join(folder, f"blendcache_{name.partition('.blend')[0]}")
 
 
 def point_caches(modifier: Any) -> list[Any]:
@@ -147,7 +140,3 @@ def point_caches(modifier: Any) -> list[Any]:
     if modifier.type == "DYNAMIC_PAINT" and modifier.canvas_settings is not None:
         return [surface.point_cache for surface in modifier.canvas_settings.canvas_surfaces]
     return []
-
-
-def writes(cache: Any) -> bool:
-    return bool(cache.use_disk_cache and not cache.is_baked and not cache.use_external)
