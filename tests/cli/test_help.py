@@ -19,7 +19,7 @@ COMMANDS = ("create-datasets", "render-animation")
 
 
 @pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.parametrize("command", ["", *COMMANDS, "status", "verify"])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "purge-corrupted", "status", "verify"])
 def test_help_reads_as_reviewed(
     command: str,
     width: int,

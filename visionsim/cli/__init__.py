@@ -17,6 +17,7 @@ from visionsim.cli._errors import report_error
 from visionsim.cli._options import Session
 from visionsim.cli.blender import render_animation
 from visionsim.cli.datasets import create_datasets
+from visionsim.cli.purge import purge_corrupted
 from visionsim.cli.status import status
 from visionsim.cli.verify import verify
 
@@ -27,6 +28,7 @@ add_render_command(app, create_datasets)
 add_render_command(app, render_animation)
 add_command(app, status)
 add_command(app, verify)
+add_command(app, purge_corrupted)
 
 
 def main(argv: Sequence[str] | None = None, *, app: typer.Typer = app, prog: str | None = None) -> int:

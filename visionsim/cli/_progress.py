@@ -27,8 +27,9 @@ from visionsim.simulation.report import (
     SceneOpened,
     SequenceDone,
 )
+from visionsim.types import ProgressFn
 
-__all__ = ["LiveProgress", "PlainProgress", "Tally", "drawing", "duration"]
+__all__ = ["LiveProgress", "PlainProgress", "Tally", "counting", "drawing", "duration"]
 
 Clock = Callable[[], float]
 
@@ -53,6 +54,29 @@ def drawing() -> Iterator[Observer]:
             yield live
     else:
         yield PlainProgress(sys.stderr)
+
+
+@contextmanager
+def counting(verb: str, noun: str) -> Iterator[ProgressFn]:
+    """Yield a function that draws how many of something are done: `Looking at 3/5 files`."""
+    console = Console(stderr=True, highlight=False)
+    if sys.stderr.isatty() and not console.is_dumb_terminal:
+        with Live(console=console, transient=True, refresh_per_second=4) as live:
+
+            def draw(done: int, total: int) -> None:
+                live.update(bar_lines(console.width, [(verb, done, total, f"{done}/{total} {noun}")]))
+
+            yield draw
+        return
+    last = time.monotonic()
+
+    def write(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_EVERY_S:
+            last = time.monotonic()
+            console.print(f"{verb} {done}/{total} {noun}", soft_wrap=True)
+
+    yield write
 
 
 @dataclass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,7 @@ def read_picture(path: Path) -> Picture:
     is_png = path.suffix == ".png"
     channels_in_file = (_clean_png(data, path) if is_png else _clean_jpeg(data, path))[1]
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with _open(data) as image:
             pixels = np.asarray(image)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as exc:
         raise DataError(f"Damaged picture ({exc}): {path}") from exc
@@ -123,3 +124,16 @@ def read_picture(path: Path) -> Picture:
         pixels = (pixels >> 8).astype(np.uint8)
     bit_depth = data[24] if is_png else 8
     return Picture(pixels.reshape(*pixels.shape[:2], -1), channels_in_file, bit_depth)
+
+
+_OPENING = threading.Lock()
+
+
+def _open(data: bytes) -> Image.Image:
+    """Pillow takes pictures of more than 90 megapixels for attacks; we may well have rendered them."""
+    with _OPENING:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(io.BytesIO(data))
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit

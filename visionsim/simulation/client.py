@@ -18,7 +18,7 @@ from visionsim.dataset.lock import FileLock, Holder, allow_open_files, take
 from visionsim.errors import ConfigError, DataError, OutputNotWritable, RequestError, SettingsMismatch, VisionsimError
 from visionsim.files import ensure_room
 from visionsim.simulation.config import GROUND_TRUTHS, RenderConfig, settings_of
-from visionsim.simulation.host import num_threads
+from visionsim.simulation.host import disk_warning, num_cores, threads_of
 from visionsim.simulation.jobs import UNWRITTEN_PER_WORKER, Fail, FrameTask, Job, Retry, Task
 from visionsim.simulation.labels import LabelRules, label_table
 from visionsim.simulation.plan import Plan, SceneFile, SceneInfo, ScenePlan, SequencePlan, bytes_per_frame
@@ -109,7 +109,7 @@ class RunClient:
             **dataclasses.asdict(config),
             "addons": list(config.addons),
             "log_dir": str(config.log_dir),
-            "threads": num_threads(workers),
+            "threads": threads_of(0, workers, num_cores()),
         }
 
     def __enter__(self) -> RunClient:
@@ -246,6 +246,9 @@ class RunClient:
                 item.journal.settings = self.sequence_settings(item.plan)
         self.find_missing()
         self.keep_record()
+        missing = sum(len(item.missing) for item in self.sequences.values())
+        if warning := disk_warning(self.report.root, missing * bytes_per_frame(self.config)):
+            self.note(warning)
         self.observe(RunPlanned(plan, {item.row.name: item.row.kept for item in self.sequences.values()}))
         for item in self.sequences.values():
             if item.missing:

@@ -16,7 +16,15 @@ from typing import Any, Literal, get_args
 
 from visionsim.errors import ConfigError
 
-__all__ = ["GROUND_TRUTHS", "RenderConfig", "check_config", "parse_bytes", "settings_of", "time_stretch"]
+__all__ = [
+    "GROUND_TRUTHS",
+    "THREADS_VARIABLE",
+    "RenderConfig",
+    "check_config",
+    "parse_bytes",
+    "settings_of",
+    "time_stretch",
+]
 
 FileFormat = Literal["PNG", "JPEG", "OPEN_EXR"]
 ExrCodec = Literal["NONE", "RLE", "ZIPS", "ZIP", "PIZ"]
@@ -25,6 +33,9 @@ DeviceType = Literal["auto", "cpu", "cuda", "optix", "hip", "oneapi", "metal"]
 
 GROUND_TRUTHS = ("depths", "normals", "flows", "segmentations")
 """The fields of RenderConfig that ask for a kind of ground truth; each is also the name of its folder."""
+
+THREADS_VARIABLE = "VISIONSIM_THREADS"
+"""Variable of a worker's environment: its render threads, if they are not those of all workers."""
 
 
 @dataclass
@@ -84,9 +95,9 @@ class RenderConfig:
     jobs: int = 1
     """Number of Blender processes."""
     autoscale: bool = False
-    """Choose the number of Blender processes from cores and memory instead of `jobs`."""
+    """Choose the number of Blender processes from cores and memory, on GPUs from theirs, instead of `jobs`."""
     max_job_vram: str | None = None
-    """Memory one process may need, such as 4GB; only with autoscale."""
+    """Memory one process may need, on GPUs of theirs, such as 4GB; for autoscale and its warnings."""
     seed: int = 0
     """Seed of the renderer's noise."""
 

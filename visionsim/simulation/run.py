@@ -16,7 +16,7 @@ from visionsim.errors import IncompleteScene, InputNotFound, SamplingError
 from visionsim.files import ensure_writable
 from visionsim.simulation.client import RunClient
 from visionsim.simulation.config import RenderConfig, check_config
-from visionsim.simulation.host import num_workers
+from visionsim.simulation.host import disk_warning, memory_warning, num_workers, this_machine
 from visionsim.simulation.jobs import Job
 from visionsim.simulation.labels import LabelRules
 from visionsim.simulation.plan import (
@@ -144,11 +144,14 @@ def run(
     if not dry_run:
         ensure_writable(request.root)
         ensure_writable(config.log_dir, "folder of the logs")
-    workers = num_workers(config)
+    machine = this_machine(config.device_type)
+    workers = num_workers(config, machine)
     client = RunClient(request, config, workers, scenes, observe, force=force)
     command = blender_command(config.executable)
     if config.executable is None and command[0] != sys.executable:
         client.note(f"this Python has no bpy module: rendering with {command[0]}")
+    if warning := memory_warning(config, workers, machine):
+        client.note(warning)
     with client, Pool(command, client, jobs=workers, timeout=config.timeout) as pool:
         pool.start(len(scenes))
         # numpy, OpenEXR and what needs them load while Blender does: the first frame is there sooner.
@@ -159,6 +162,8 @@ def run(
             if strict:
                 check_complete(plan)
             if dry_run:
+                if warning := disk_warning(request.root, plan.disk_bytes):
+                    client.note(warning)
                 return plan
             jobs = client.begin(plan)
             if jobs:

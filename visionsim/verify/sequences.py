@@ -55,8 +55,10 @@ OF_THE_SEQUENCE = frozenset(["fps", "keyframe_multiplier", "conventions", "gener
 """What stands at the top of transforms.json for the whole sequence; all else there is of the camera."""
 
 
-def find_sequences(roots: Sequence[Path]) -> list[Path]:
+def find_sequences(roots: Sequence[Path], to: str = "verify") -> list[Path]:
     """The folders of all sequences, finished or not, that are, or are in, the folders given.
+
+    What they are wanted for stands in messages.
 
     Raises:
         InputNotFound: a folder does not exist, or there is no sequence in it.
@@ -65,10 +67,10 @@ def find_sequences(roots: Sequence[Path]) -> list[Path]:
     for root in roots:
         if not root.is_dir():
             what = "is not a folder" if root.exists() else "does not exist"
-            raise InputNotFound(f"The folder to verify {what}: {root}")
+            raise InputNotFound(f"The folder to {to} {what}: {root}")
         here = list(sequences_in(root))
         if not here:
-            raise InputNotFound(f"There is nothing to verify, no sequence that visionsim wrote, in {root}")
+            raise InputNotFound(f"There is nothing to {to}, no sequence that visionsim wrote, in {root}")
         for folder in sorted(here, key=lambda folder: natural_key(str(folder))):
             found.setdefault(folder.resolve(), folder)
     return list(found.values())

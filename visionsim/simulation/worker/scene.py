@@ -12,7 +12,7 @@ import bpy
 
 from visionsim.cameras import camera_from_blender
 from visionsim.errors import SceneError
-from visionsim.simulation.config import time_stretch
+from visionsim.simulation.config import THREADS_VARIABLE, time_stretch
 from visionsim.simulation.worker import animation, camera, compat, motion
 from visionsim.simulation.worker.containment import Contained, contained
 from visionsim.simulation.worker.fault import WorkerFault
@@ -138,8 +138,9 @@ def configure(scene: Any, settings: dict[str, Any]) -> str:
     for name in dir(render):
         if name.startswith("use_stamp_"):
             setattr(render, name, False)
-    if settings["threads"]:
-        render.threads_mode, render.threads = "FIXED", settings["threads"]
+    threads = int(os.environ.get(THREADS_VARIABLE, settings["threads"]))
+    if threads:
+        render.threads_mode, render.threads = "FIXED", threads
 
     image = render.image_settings
     compat.still_image(image, settings["file_format"])
