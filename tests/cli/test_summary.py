@@ -47,7 +47,10 @@ def test_report_with_failures(
     row = report.sequences[1]
     row.rendered, row.failed = 4, 3
     report.failures = [
-        *(Failure("room1", row.name, (frame,), "in 3 attempts Blender was killed by SIGKILL", True) for frame in (14, 15, 19)),
+        *(
+            Failure("room1", row.name, (frame,), "in 3 attempts Blender was killed by SIGKILL", True)
+            for frame in (14, 15, 19)
+        ),
         Failure("room3", None, (), "Blender cannot open it: scenes/room [3].blend"),
     ]
     fake_run.result = report
