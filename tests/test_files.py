@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,15 @@ from hypothesis import strategies as st
 
 from tests.helpers import REPOSITORY
 from visionsim.errors import OutputNotWritable
-from visionsim.files import checksum, ensure_writable, natural_key, whole_file, write_json
+from visionsim.files import (
+    checksum,
+    ensure_writable,
+    make_folder,
+    natural_key,
+    remove_empty,
+    whole_file,
+    write_json,
+)
 
 
 def test_whole_file_becomes_the_path(tmp_path):
@@ -208,3 +217,54 @@ def test_natural_key_of_any_text(text):
 def test_ensure_writable_of_a_name_that_is_too_long(tmp_path):
     with pytest.raises(OutputNotWritable):
         ensure_writable(tmp_path / ("x" * 300) / "y")
+
+
+def flushed(monkeypatch) -> list[str]:
+    """Names of what is flushed from now on, in order; a folder's has a slash, and all names in it."""
+    done: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        done.append(f"{path.name}/ {sorted(p.name for p in path.iterdir())}" if path.is_dir() else path.name)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return done
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+def test_content_is_flushed_before_the_name_and_the_name_before_the_end(tmp_path, monkeypatch):
+    done = flushed(monkeypatch)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with whole_file(folder / "a.png") as partial:
+        partial.write_bytes(b"x")
+    assert done == [partial.name, "folder/ ['a.png']"]
+    with whole_file(folder / "b.png", flush=False) as partial:
+        partial.write_bytes(b"x")
+    assert done[2:] == [partial.name]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+def test_made_folders_are_there_to_stay(tmp_path, monkeypatch):
+    done = flushed(monkeypatch)
+    made = make_folder(tmp_path / "a" / "b")
+    assert made == [tmp_path / "a" / "b", tmp_path / "a"]
+    assert done == ["a/ ['b']", f"{tmp_path.name}/ ['a']"]
+    assert make_folder(tmp_path / "a" / "b") == []
+
+
+def test_make_folder_under_a_file_is_an_error(tmp_path):
+    (tmp_path / "a").touch()
+    for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+        with pytest.raises(OSError):
+            make_folder(folder)
+
+
+def test_remove_empty_keeps_what_is_in_use(tmp_path):
+    for name in ("a/b", "c"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "c" / "file").touch()
+    remove_empty([tmp_path / "a" / "b", tmp_path / "a", tmp_path / "c", tmp_path / "none"])
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]

@@ -253,3 +253,108 @@ def test_setting_that_is_new_and_none_is_named(tmp_path):
     Journal(tmp_path, dict(SETTINGS)).begin()
     with pytest.raises(SettingsMismatch, match="a_new_one"):
         Journal.load(tmp_path, {**SETTINGS, "a_new_one": None})
+
+
+# Lines that were torn or damaged.
+
+
+def test_line_after_a_torn_one_is_kept(journal):
+    """A full disk tore the line of frame 2; when there was room again the run went on."""
+    journal.path.write_bytes(journal.path.read_bytes()[:-30])
+    journal.append(store(journal.folder, 9))
+    assert sorted(Journal.load(journal.folder, SETTINGS).records) == [1, 3, 9]
+
+
+def test_every_flipped_bit_of_a_line_is_noticed(journal):
+    line = journal.records[1].to_line()
+    for position in range(len(line) * 8):
+        flipped = bytearray(line.encode())
+        flipped[position // 8] ^= 1 << position % 8
+        with pytest.raises(ValueError):
+            FrameRecord.from_line(flipped.decode(errors="replace"))
+
+
+def test_damaged_line_is_a_frame_that_is_not_there(journal):
+    text = journal.path.read_text()
+    at = text.index('"lens":50.4')  # Frame 3's, the first of them.
+    journal.path.write_text(text[: at + 7] + "6" + text[at + 8 :])
+    assert sorted(Journal.load(journal.folder, SETTINGS).records) == [1, 2]
+
+
+@pytest.mark.parametrize("old", ['"width":6', '"seed":0'])
+def test_damaged_settings_are_an_error_and_not_other_settings(journal, old):
+    text = journal.path.read_text()
+    assert old in text
+    journal.path.write_text(text.replace(old, old[:-1] + "7", 1))
+    with pytest.raises(DataError, match="damaged"):
+        Journal.load(journal.folder, SETTINGS)
+
+
+# Complete sequences.
+
+
+@pytest.fixture
+def closed(journal) -> Journal:
+    journal.begin()
+    for name in ("transforms.json", "info.json"):
+        (journal.folder / name).write_text(f"{name}, made from the journal")
+    journal.close("digest")
+    return journal
+
+
+def test_closed_journal_is_recognised_and_has_its_frames(closed):
+    again = Journal.load(closed.folder, SETTINGS)
+    assert again.closed("digest") and not again.closed("another")
+    assert again.records == closed.records
+
+
+@pytest.mark.parametrize("name", ["transforms.json", "info.json"])
+@pytest.mark.parametrize("how", ["changed", "gone"])
+def test_closed_journal_notices_changed_documents(closed, name, how):
+    path = closed.folder / name
+    path.write_text(path.read_text().upper()) if how == "changed" else path.unlink()
+    assert not Journal.load(closed.folder, SETTINGS).closed("digest")
+
+
+def test_closed_journal_notices_changes_of_its_own(closed):
+    lines = closed.path.read_text().splitlines(keepends=True)
+    for changed in (lines[:-1], [*lines[:2], *lines[3:]], [lines[0], lines[2], lines[1], *lines[3:]]):
+        closed.path.write_text("".join(changed))
+        assert not Journal.load(closed.folder, SETTINGS).closed("digest")
+
+
+def test_begin_and_append_open_it_again(closed):
+    closed.append(store(closed.folder, 4))
+    assert not Journal.load(closed.folder, SETTINGS).closed("digest")
+    closed.begin()
+    assert not closed.closed("digest")
+    assert not Journal.load(closed.folder, SETTINGS).closed("digest")
+
+
+# Starting over.
+
+
+def test_erase_removes_what_was_written_and_nothing_else(tmp_path):
+    folder = tmp_path / "sequence"
+    journal = Journal(folder, dict(SETTINGS))
+    journal.begin()
+    ours = ["transforms.json", "info.json", "frames/frame_000001.png", "depths/depth_000001.exr"]
+    ours += ["depths/depth_000001.png", "flows/flow_000002.exr", "depths/.depth_000003.77.partial.exr"]
+    mine = ["readme.txt", "frames/frame_000009.png", "frames/selfie.png", "masks/mask_000001.png", "depth_000001.exr"]
+    for name in ours + mine:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    journal.append(FrameRecord(1, 3, camera_values(), {}))
+    journal.erase([2])
+    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) == sorted(mine)
+    assert not (folder / "depths").exists() and journal.records == {}
+
+
+def test_erase_does_not_believe_paths_that_the_journal_names(tmp_path):
+    precious = tmp_path / "precious.txt"
+    precious.touch()
+    journal = Journal(tmp_path / "sequence", dict(SETTINGS))
+    journal.begin()
+    journal.append(FrameRecord(1, 3, camera_values(), {"frames": StoredFile("../precious.txt", 0, "00000000")}))
+    journal.erase([])
+    assert precious.exists()

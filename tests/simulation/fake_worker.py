@@ -43,6 +43,7 @@ class Worker:
 
     def serve(self) -> None:
         (self.state / f"{os.getpid()}.pid").touch()
+        (self.state / f"{os.getpid()}.place").write_text(os.environ.get("VISIONSIM_PLACE", ""))
         self.chatter("Blender starts")
         start = self.script.get("start", "hello")
         if start == "exit":

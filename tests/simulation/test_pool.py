@@ -108,6 +108,19 @@ def test_writing_happens_outside_the_callers_thread(pool, client):
     assert client.writer_threads and client.thread not in client.writer_threads
 
 
+def test_each_worker_has_a_place_of_its_own_and_a_replacement_takes_it(fakes, client, monkeypatch):
+    given: list[int] = []
+
+    def environment(place: int) -> dict[str, str]:
+        given.append(place)
+        return {"VISIONSIM_PLACE": str(place)}
+
+    with Pool(fakes.command(tasks={"render 3": ("die", 1)}), client, jobs=3, environment=environment) as started:
+        assert started.run([frames("a", *range(60))])
+    assert sorted(given[:3]) == [0, 1, 2] and len(given) == 4 and given[3] in (0, 1, 2)
+    assert sorted({path.read_text() for path in fakes.state.glob("*.place")}) == ["0", "1", "2"]
+
+
 # Deaths.
 
 

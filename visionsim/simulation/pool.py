@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,6 +80,8 @@ class Conversation:
     asked: dict[int, Task]
     since: float
     """When the oldest of them was begun, as far as we know."""
+    place: int
+    """Its share of the machine."""
     verdict: str | None = None
     """Why we ended it, in words, if we did."""
     ready: bool = False
@@ -132,6 +134,7 @@ class Pool:
         jobs: int,
         timeout: float | None = None,
         patience: float = PATIENCE,
+        environment: Callable[[int], Mapping[str, str]] = lambda place: {},
         writers: int = 2,
     ) -> None:
         """
@@ -141,12 +144,14 @@ class Pool:
             jobs: processes at most.
             timeout: seconds that a frame may take; by default a multiple of what the slowest one so far took.
             patience: seconds that a worker may do nothing at all while it has something to do.
+            environment: variables for the worker at a place, from 0 to `jobs` - 1; who replaces it gets the same.
             writers: threads that write frames.
         """
         self._command = command
         self._client = client
         self._timeout = timeout
         self._patience = patience
+        self._environment = environment
         self._slowest: dict[str, float] = {}
         self._paused: list[tuple[float, int]] = []
         """Workers to be started, and when."""
@@ -316,8 +321,14 @@ class Pool:
 
     def _start_worker(self, number: int) -> None:
         inbox = self._inbox
-        process = WorkerProcess(self._command, self._scratch / f"worker-{number}", lambda m: inbox.put((number, m)))
-        self._workers[number] = Conversation(process, {}, time.monotonic())
+        place = min(set(range(len(self._workers) + 1)) - {talk.place for talk in self._workers.values()})
+        process = WorkerProcess(
+            self._command,
+            self._scratch / f"worker-{number}",
+            lambda m: inbox.put((number, m)),
+            self._environment(place),
+        )
+        self._workers[number] = Conversation(process, {}, time.monotonic(), place)
         try:
             process.__enter__()
         except OSError as exc:

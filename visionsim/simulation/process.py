@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
 
@@ -104,8 +104,18 @@ class WorkerProcess:
     Blender's own output is kept: its last lines in `log_tail`, all of it in the file given to `log_to`.
     """
 
-    def __init__(self, command: list[str], scratch: Path, hear: Hear) -> None:
+    def __init__(
+        self, command: list[str], scratch: Path, hear: Hear, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """
+        Args:
+            command: without the scratch folder; see `blender_command`.
+            scratch: folder that is the worker's alone; it is made.
+            hear: called with what it says.
+            environment: variables that it gets besides ours.
+        """
         self.state = State.NEW
+        self._environment = dict(environment or {})
         self.scratch = scratch
         self.log_tail: deque[str] = deque(maxlen=40)
         self._command = [*command, str(scratch)]
@@ -124,7 +134,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=worker_environment(self._command[0], self.scratch),
+            env={**worker_environment(self._command[0], self.scratch), **self._environment},
             start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle, and killing reaches children.
         )
         self.state = State.RUNNING

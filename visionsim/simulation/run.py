@@ -16,7 +16,13 @@ from visionsim.errors import ConfigError, IncompleteScene, InputNotFound, Sampli
 from visionsim.files import ensure_writable
 from visionsim.simulation.client import RunClient
 from visionsim.simulation.config import RenderConfig, check_config
-from visionsim.simulation.host import disk_warning, memory_warning, num_workers, this_machine
+from visionsim.simulation.host import (
+    disk_warning,
+    memory_warning,
+    num_workers,
+    this_machine,
+    worker_environment_of,
+)
 from visionsim.simulation.jobs import Job
 from visionsim.simulation.labels import LabelRules
 from visionsim.simulation.plan import (
@@ -158,7 +164,16 @@ def run(
         client.note(f"this Python has no bpy module: rendering with {command[0]}")
     if warning := memory_warning(config, workers, machine):
         client.note(warning)
-    with client, Pool(command, client, jobs=workers, timeout=config.timeout) as pool:
+    with (
+        client,
+        Pool(
+            command,
+            client,
+            jobs=workers,
+            timeout=config.timeout,
+            environment=lambda place: worker_environment_of(place, workers, machine),
+        ) as pool,
+    ):
         pool.start(len(scenes))
         # numpy, OpenEXR and what needs them load while Blender does: the first frame is there sooner.
         importlib.import_module("visionsim.simulation.writer")
