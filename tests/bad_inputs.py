@@ -95,6 +95,17 @@ COMMAND_LINE = [
         f"{CREATE} --render-config.max-job-vram=lots",
         "--render-config.max-job-vram=lots: 'lots' is not a size; write for example 4GB or 512MiB",
     ),
+    Row(
+        "A probe of a real run",
+        f"{CREATE} --probe",
+        "--probe renders one frame of each scene to say how long all will take: add --dry-run",
+    ),
+    Row(
+        "A purge with nobody to ask",
+        "purge-corrupted data",
+        "There is no terminal to ask on whether files may be removed: say --yes to remove them, or --dry-run to only "
+        "list them",
+    ),
 ]
 
 FILES = [

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Answer, FakeRun, made_plan
 from visionsim.cli._summary import frame_ranges, human_bytes
-from visionsim.simulation.plan import ScenePlan
+from visionsim.simulation.plan import Plan, Probe, ProbedScene, ScenePlan
 from visionsim.simulation.report import Failure, RunReport, SequenceReport
 
 ARGS = ("create-datasets", "--scenes-dir=scenes", "--datasets-dir=out")
@@ -108,6 +108,24 @@ def test_plan_of_a_thousand_sequences_is_short_but_whole_in_json(
     assert "In all 1000 sequences, 10000 frames, about 3.2 GB. Nothing was rendered." in answer.out
     document = json.loads(call(*ARGS, "--dry-run", "--json").out)
     assert sum(len(scene["sequences"]) for scene in document["scenes"]) == document["num_sequences"] == 1000
+
+
+def probed_plan() -> Plan:
+    rows = (
+        ProbedScene("room1", 6, seconds=90.0, write_seconds=0.2, num_bytes=2_500_000),
+        ProbedScene("room2", 6, error="RuntimeError: Out of memory"),
+    )
+    return dataclasses.replace(made_plan(), disk_bytes=90_000_000, probe=Probe(rows, 4, {"room1": 9000.0}))
+
+
+def test_plan_with_a_probe(call: Callable[..., Answer], fake_run: FakeRun, golden: Callable[[str, str], None]) -> None:
+    fake_run.result = probed_plan()
+    answer = call(*ARGS, "--dry-run", "--probe")
+    assert (answer.code, answer.err, fake_run.options["probe"]) == (1, "", True)
+    golden("plan-probe.txt", answer.out)
+    document = json.loads(call(*ARGS, "--dry-run", "--probe", "--json").out)
+    assert (document["probe"]["hours"], document["probe"]["gigabytes"]) == (2.5, 0.09)
+    assert [scene["error"] for scene in document["probe"]["scenes"]] == [None, "RuntimeError: Out of memory"]
 
 
 @pytest.mark.parametrize(
