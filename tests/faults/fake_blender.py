@@ -2,10 +2,11 @@
 
 fake_blender --background ... --python SCRIPT -- SCRATCH
 
-Its "scene" is JSON text in a .blend: `frames` [first, last], `seconds` a frame takes, and what goes wrong:
-`misbehave` {"open": [how, times], "7": [how, times]}; see `misbehave`. Every worker leaves `<pid>.pid` in the folder
-VISIONSIM_FAKE_STATE, and `<pid>.renders` when it begins its first frame; there attempts are counted as well. A
-frame's bytes depend on its number alone.
+Its "scene" is JSON text in a .blend: `frames` [first, last], `seconds` a frame takes, `memory` [MiB it needs, MiB more
+with each frame] and what goes wrong: `misbehave` {"open": [how, times], "7": [how, times]}; see `misbehave`.
+
+Every worker leaves `<pid>.pid` in the folder VISIONSIM_FAKE_STATE, and `<pid>.renders` when it begins its first frame;
+there attempts are counted as well. A frame's bytes depend on its number alone.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def first_time(name: str, times: int) -> bool:
 class Service:
     def __init__(self, scratch: Path) -> None:
         self.scratch, self.scene, self.settings = scratch, {}, {}
+        self.held: list[bytes] = []
 
     def misbehave(self, request: Request, what: str) -> Failed | None:
         how, times = self.scene.get("misbehave", {}).get(what, ("", 0))
@@ -77,6 +79,7 @@ class Service:
             self.blend, self.scene, self.settings = given["blend"], json.loads(text), given["settings"]
             refused = self.misbehave(request, "open")
             first, last = self.scene["frames"]
+            self.hold(self.scene.get("memory", [0, 0])[0])
             return refused or Done(request.id, {
                 "blender": "0.0.0 fake", "digest": hashlib.sha256(text).hexdigest(), "frame_start": first,
                 "frame_end": last, "fps": 24.0, "camera": "Camera", "device": "cpu", "copies": {},
@@ -85,6 +88,16 @@ class Service:
             })  # fmt: skip
         refused = self.misbehave(request, str(given["frame"]))
         return refused or Done(request.id, self.render(given["frame"], given["name"]))
+
+    def hold(self, mebibytes: int) -> int:
+        """Take so much more memory, for good; returns what this process holds, as Blender's worker says it."""
+        if not mebibytes:
+            return 0
+        self.held.append(b"\1" * (mebibytes << 20))
+        held = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        with open(STATE / "held", "a") as stream:
+            stream.write(f"{os.getpid()} {held}\n")
+        return held
 
     def render(self, frame: int, name: str) -> dict:
         (STATE / f"{os.getpid()}.renders").touch()
@@ -99,7 +112,8 @@ class Service:
         arrays.write_bytes(data.tobytes())
         matrix = [[1.0, 0.0, 0.0, frame / 8], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 4.0], [0.0, 0.0, 0.0, 1.0]]
         return {
-            "picture": str(picture), "arrays": str(arrays), "passes": passes, "seconds": 0.01, "memory": 0,
+            "picture": str(picture), "arrays": str(arrays), "passes": passes, "seconds": 0.01,
+            "memory": self.hold(self.scene.get("memory", [0, 0])[1]),
             "camera": camera_values(width=width, height=height, matrix_world=matrix),
         }  # fmt: skip
 

@@ -83,3 +83,26 @@ def test_scene_that_crashes_blender_fails_alone(world):
     (failure,) = report["failures"]
     assert failure["scene"] == "a" and "SIGSEGV" in failure["message"]
     assert report["frames_rendered"] == NUM_FRAMES
+
+
+# Workers that leak.
+
+
+def test_leaking_worker_is_replaced_before_it_holds_much_more(world, undisturbed):
+    """What it holds at most stays within a tenth of what it held during its first fifty frames."""
+    world.scene("a", frames=[1, 500])
+    expected = undisturbed()
+    world.scene("a", frames=[1, 500], memory=[320, 3])
+    report = world.run(jobs=1)
+    assert report["frames_rendered"] == 500 and report["retries"] == 0
+    rows = [tuple(map(int, line.split())) for line in (world.folder / "state" / "held").read_text().splitlines()]
+    held = [number for _, number in rows]
+    assert len({pid for pid, _ in rows}) >= 5
+    assert max(held) <= 1.1 * max(held[:51])  # The first line is the opened scene.
+    world.check_nothing_is_left()
+    assert pictures(tree(world.data)) == pictures(expected)
+
+
+def pictures(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Without what records the scene's own digest."""
+    return {name: data for name, data in files.items() if Path(name).suffix in (".png", ".exr")}

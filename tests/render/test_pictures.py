@@ -1,4 +1,4 @@
-"""The picture is what Blender itself renders; jobs, kills and reruns change no byte."""
+"""The picture is what Blender itself renders; jobs and reruns change no byte. test_killed.py has the kills."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
@@ -16,10 +15,11 @@ from PIL import Image
 
 from tests.render.closed_form import FRAME_START, NUM_FRAMES, closed_form
 from tests.render.conftest import EXECUTABLE
+from tests.render.same import assert_same_data, tree
 from visionsim.errors import ConfigError
 from visionsim.io.exr import read_exr
 from visionsim.simulation.config import RenderConfig
-from visionsim.simulation.report import FrameDone, Note
+from visionsim.simulation.report import FrameDone
 from visionsim.simulation.run import AnimationRequest, DatasetRequest, run
 
 HERE = Path(__file__).parent
@@ -43,27 +43,6 @@ def blend(request, tmp_path_factory, run_script) -> Path:
     path = tmp_path_factory.mktemp("pictures") / "scene.blend"
     scene.build(run_script(HERE / "build_closed_form.py"), path)
     return path
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    """Every file of a dataset, hidden ones too."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
-
-
-def assert_same_data(a: Path, b: Path) -> None:
-    """The same files with the same bytes.
-
-    Blender 3.4 adds up vertex normals in parallel, in any order: its smooth normals differ in their last bits from run
-    to run, and so does what records them. They are compared as numbers there.
-    """
-    trees = [tree(a), tree(b)]
-    assert trees[0].keys() == trees[1].keys()
-    for name in trees[0]:
-        if EXECUTABLE and name.endswith(".exr") and "normal_" in name:
-            pixels = [np.stack(list(read_exr(root / name).values())) for root in (a, b)]
-            assert np.abs(pixels[0] - pixels[1]).max() < 1e-5
-        elif not (EXECUTABLE and name.endswith("journal.jsonl")):
-            assert trees[0][name] == trees[1][name], name
 
 
 def render(blend: Path, root: Path, config: RenderConfig, observe=lambda event: None):
@@ -97,35 +76,6 @@ def test_two_jobs_give_the_bytes_of_one(blend, tmp_path, config) -> None:
         assert report.exit_code == 0
     assert_same_data(tmp_path / "1", tmp_path / "2")
     assert len(tree(tmp_path / "1")) == NUM_FRAMES * 5 + 3  # Five kinds, two documents, one journal.
-
-
-def test_killed_worker_loses_nothing(tmp_path, config, run_script) -> None:
-    # Long enough that the worker cannot be done when the first frame's files are: it is at most a few frames ahead.
-    scene = closed_form(width=96, height=64)
-    scene.description["frame_end"] = FRAME_START + 14
-    blend = tmp_path / "scene.blend"
-    scene.build(run_script(HERE / "build_closed_form.py"), blend)
-    undisturbed = render(blend, tmp_path / "undisturbed", config)
-    assert undisturbed.exit_code == 0
-    killed = []
-
-    def kill_first_worker(event) -> None:
-        if isinstance(event, FrameDone) and not killed:
-            killed.extend(worker_pids())
-            os.kill(killed[0], signal.SIGKILL)
-
-    notes = []
-
-    def observe(event) -> None:
-        kill_first_worker(event)
-        if isinstance(event, Note):
-            notes.append(event.message)
-
-    report = render(blend, tmp_path / "killed", config, observe)
-    assert killed and report.exit_code == 0 and not report.failures
-    assert any("SIGKILL" in note for note in notes)
-    assert_same_data(tmp_path / "killed", tmp_path / "undisturbed")
-    assert not worker_pids()
 
 
 def worker_pids() -> list[int]:

@@ -17,12 +17,12 @@ from visionsim.simulation.guard import Guard
 PARENT = """
 import json, sys
 from pathlib import Path
-import visionsim.simulation.pool as pool
+from visionsim.simulation import guard, pool
 from tests.simulation.fakes import Client
 from visionsim.simulation.jobs import Job
 
 command, scratch = json.loads(sys.argv[1])
-pool.scratch_folder = lambda: scratch
+guard.scratch_folder = lambda: scratch
 with pool.Pool(command, Client(), jobs=3) as started:
     started.run([Job("a", "s", tuple(range(100)))])
 """
@@ -33,9 +33,11 @@ def sleeper() -> subprocess.Popen:
 
 
 @pytest.fixture
-def scratch(tmp_path) -> Path:
+def scratch(tmp_path, monkeypatch) -> Path:
+    """Where scratch folders are made."""
     folder = tmp_path / "scratch"
     folder.mkdir()
+    monkeypatch.setattr("visionsim.simulation.guard.scratch_folder", lambda: str(folder))
     return folder
 
 
@@ -54,13 +56,13 @@ def test_killed_parent_leaves_nothing(fakes, scratch, script):
 def test_guard_leaves_what_has_ended_alone(scratch):
     ours, ended = sleeper(), sleeper()
     with ours, ended:
-        guard = Guard(scratch)
+        guard = Guard()
         for process in (ours, ended):
             guard.began(process.pid)
         guard.ended(ended.pid)
         guard._process.stdin.close()  # As when we are killed.
         assert guard._process.wait(10) == 0
-        assert ours.wait(10) == -signal.SIGKILL and not scratch.exists()
+        assert ours.wait(10) == -signal.SIGKILL and not guard.scratch.exists()
         assert exists(ended.pid)
         os.killpg(ended.pid, signal.SIGKILL)
 
@@ -68,15 +70,15 @@ def test_guard_leaves_what_has_ended_alone(scratch):
 def test_guard_goes_quietly_when_all_is_well(scratch):
     ours = sleeper()
     with ours:
-        with Guard(scratch) as guard:
+        with Guard() as guard:
             guard.began(ours.pid)
         assert guard._process.returncode == 0
-        assert exists(ours.pid) and scratch.exists()
+        assert exists(ours.pid) and not guard.scratch.exists()
         os.killpg(ours.pid, signal.SIGKILL)
 
 
 def test_guard_survives_what_ends_us_politely(scratch):
-    with Guard(scratch) as guard:
+    with Guard() as guard:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(guard._process.pid, number)
         guard.began(1 << 30)
@@ -84,7 +86,7 @@ def test_guard_survives_what_ends_us_politely(scratch):
 
 
 def test_guard_that_was_killed_is_no_harm(scratch):
-    with Guard(scratch) as guard:
+    with Guard() as guard:
         guard._process.kill()
         guard._process.wait()
         for _ in range(3):

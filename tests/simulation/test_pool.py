@@ -35,7 +35,7 @@ def pool(fakes, client, tmp_path, monkeypatch):
     """Context manager (jobs=, timeout=, **script) -> Pool; checks that it leaves nothing behind."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    monkeypatch.setattr("visionsim.simulation.pool.scratch_folder", lambda: str(scratch))
+    monkeypatch.setattr("visionsim.simulation.guard.scratch_folder", lambda: str(scratch))
 
     @contextmanager
     def go(
@@ -486,10 +486,10 @@ PARENT = """
 import sys
 from pathlib import Path
 from tests.simulation.fakes import Client, Fakes
-from visionsim.simulation import pool
+from visionsim.simulation import guard, pool
 from visionsim.simulation.jobs import Job
 
-pool.scratch_folder = lambda: sys.argv[1]
+guard.scratch_folder = lambda: sys.argv[1]
 with pool.Pool(Fakes(Path(sys.argv[1])).command(tasks={"render 1": ("hang", 99)}), Client(), jobs=1) as started:
     started.run([Job("a", "s", (1,))])
 """

@@ -11,22 +11,9 @@ import typer
 
 from visionsim.cli._errors import write_json
 from visionsim.cli._options import Command, Group, RenderCommand, Session
+from visionsim.cli._shared import AsJson, ConfigFile
 
 __all__ = ["add_command", "add_render_command", "new_app"]
-
-ADDED = {
-    "as_json": Annotated[
-        bool,
-        typer.Option(
-            "--json/--no-json", help="Write one JSON document to stdout and nothing else.", rich_help_panel="Output"
-        ),
-    ],
-    "config": Annotated[
-        Path | None,
-        typer.Option(help="YAML or TOML file with any of these options; the command line wins.", metavar="FILE"),
-    ],
-}
-"""Options that every render command has besides those of its function."""
 
 FROM_US = ("render_config", "observe")
 """Parameters that the command fills in; all others are options."""
@@ -73,8 +60,8 @@ def add_render_command(app: typer.Typer, function: Callable[..., Any]) -> None:
     parameters = [
         inspect.Parameter("ctx", keyword, annotation=typer.Context),
         *(parameter.replace(kind=keyword) for parameter in asked),
-        inspect.Parameter("as_json", keyword, annotation=ADDED["as_json"], default=False),
-        inspect.Parameter("config", keyword, annotation=ADDED["config"], default=None),
+        inspect.Parameter("as_json", keyword, annotation=AsJson, default=False),
+        inspect.Parameter("config", keyword, annotation=ConfigFile, default=None),
     ]
     # Typer reads both.
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

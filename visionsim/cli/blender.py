@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from visionsim.cli._shared import DryRun, Force, Labels, Probe, Strict
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.plan import Plan
 from visionsim.simulation.report import Observer, RunReport
@@ -14,7 +15,6 @@ from visionsim.simulation.report import Observer, RunReport
 __all__ = ["RenderConfig", "render_animation"]
 
 FRAMES = "Frames"
-OUTPUT = "Output"
 
 
 def render_animation(
@@ -37,38 +37,11 @@ def render_animation(
     frame_step: Annotated[
         int, typer.Option(help="Render every n-th frame, starting with the first.", rich_help_panel=FRAMES)
     ] = 1,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="YAML or TOML file that gives objects their classes, by patterns.",
-            metavar="FILE",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(help="Open the scene, show what would be rendered, and write nothing.", rich_help_panel=OUTPUT),
-    ] = False,
-    probe: Annotated[
-        bool,
-        typer.Option(
-            help="With --dry-run: render one frame of each scene, keep nothing, and tell how long all will take.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
-    force: Annotated[
-        bool,
-        typer.Option(
-            help="Start a sequence over if what is there was made with other settings, and so cannot be kept.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            help="Refuse scenes with missing files, or with scripts that did not run.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
+    labels: Labels = None,
+    dry_run: DryRun = False,
+    probe: Probe = False,
+    force: Force = False,
+    strict: Strict = False,
     render_config: RenderConfig | None = None,
     observe: Observer | None = None,
 ) -> RunReport | Plan:

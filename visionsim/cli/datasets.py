@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from visionsim.cli._shared import OUTPUT, DryRun, Force, Labels, Probe, Strict
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.plan import Plan
 from visionsim.simulation.report import Observer, RunReport
@@ -14,7 +15,6 @@ from visionsim.simulation.report import Observer, RunReport
 __all__ = ["create_datasets"]
 
 SAMPLING = "Scenes and sampling"
-OUTPUT = "Output"
 
 
 def create_datasets(
@@ -59,38 +59,11 @@ def create_datasets(
             rich_help_panel=SAMPLING,
         ),
     ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="YAML or TOML file that gives objects their classes, by patterns.",
-            metavar="FILE",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(help="Open the scenes, show what would be rendered, and write nothing.", rich_help_panel=OUTPUT),
-    ] = False,
-    probe: Annotated[
-        bool,
-        typer.Option(
-            help="With --dry-run: render one frame of each scene, keep nothing, and tell how long all will take.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
-    force: Annotated[
-        bool,
-        typer.Option(
-            help="Start a sequence over if what is there was made with other settings, and so cannot be kept.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            help="Refuse scenes with missing files, or with scripts that did not run.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
+    labels: Labels = None,
+    dry_run: DryRun = False,
+    probe: Probe = False,
+    force: Force = False,
+    strict: Strict = False,
     render_config: RenderConfig | None = None,
     observe: Observer | None = None,
 ) -> RunReport | Plan:

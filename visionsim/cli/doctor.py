@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["doctor"]
+from visionsim.cli._shared import AsJson, ConfigFile
 
-OUTPUT = "Output"
+__all__ = ["doctor"]
 
 
 def doctor(
@@ -21,16 +21,8 @@ def doctor(
         str | None,
         typer.Option(help="Blender to try; by default the bpy module of this Python, else `blender` on PATH."),
     ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json/--no-json", help="Write one JSON document to stdout and nothing else.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="YAML or TOML file with any of these options; the command line wins.", metavar="FILE"),
-    ] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
 ) -> int:
     """Tell what works here, and what to do about what does not.
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["purge_corrupted"]
+from visionsim.cli._shared import AsJson, ConfigFile, Processes
 
-OUTPUT = "Output"
+__all__ = ["purge_corrupted"]
 
 
 def purge_corrupted(
@@ -23,19 +23,9 @@ def purge_corrupted(
     *,
     dry_run: Annotated[bool, typer.Option(help="Only list what is corrupted; remove nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes/--no-yes", help="Remove without asking.")] = False,
-    jobs: Annotated[
-        int | None, typer.Option(help="Number of processes; by default as many as there are cores.")
-    ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json/--no-json", help="Write one JSON document to stdout and nothing else.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="YAML or TOML file with any of these options; the command line wins.", metavar="FILE"),
-    ] = None,
+    jobs: Processes = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
 ) -> int:
     """Find corrupted files, and remove them so that the next run renders them again.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from visionsim.cli._shared import AsJson, ConfigFile
+
 __all__ = ["status"]
 
 
@@ -15,16 +17,8 @@ def status(
         Path, typer.Argument(help="Folder of datasets, or that render-animation writes to.", metavar="ROOT")
     ],
     *,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json/--no-json", help="Write one JSON document to stdout and nothing else.", rich_help_panel="Output"
-        ),
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="YAML or TOML file with any of these options; the command line wins.", metavar="FILE"),
-    ] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
 ) -> int:
     """Tell what is done, what failed and who is at work, while a run goes on or after it ended or died.
 

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from visionsim.cli._shared import AsJson, ConfigFile, Processes
+
 __all__ = ["verify"]
 
 DEEP = "Against the .blend files"
-OUTPUT = "Output"
 
 
 def verify(
@@ -21,9 +22,7 @@ def verify(
         ),
     ],
     *,
-    jobs: Annotated[
-        int | None, typer.Option(help="Number of processes; by default as many as there are cores.")
-    ] = None,
+    jobs: Processes = None,
     deep: Annotated[
         bool, typer.Option(help="Also compare pixels with ray casts into the .blend files.", rich_help_panel=DEEP)
     ] = False,
@@ -48,16 +47,8 @@ def verify(
             rich_help_panel=DEEP,
         ),
     ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json/--no-json", help="Write one JSON document to stdout and nothing else.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="YAML or TOML file with any of these options; the command line wins.", metavar="FILE"),
-    ] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
 ) -> int:
     """Prove that datasets are complete, readable and consistent with themselves.
 

@@ -10,8 +10,6 @@ import dataclasses
 import hashlib
 import json
 import queue
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,8 +24,8 @@ from visionsim.dataset.schema import CAMERA_FIELDS, read_document
 from visionsim.errors import DataError, SceneError, SchemaError, WorkerError
 from visionsim.io.exr import read_exr
 from visionsim.simulation.config import RenderConfig
+from visionsim.simulation.guard import Guard
 from visionsim.simulation.plan import find_scenes
-from visionsim.simulation.pool import scratch_folder
 from visionsim.simulation.process import WorkerProcess, blender_command
 from visionsim.simulation.protocol import Done, Failed, Hello, Message, Request
 from visionsim.verify.geometry import Camera, bend, pixel_centres, spread3, unproject
@@ -85,13 +83,11 @@ class Conversation:
 @contextmanager
 def worker(executable: str | None) -> Iterator[Conversation]:
     command = blender_command(executable)
-    scratch = Path(tempfile.mkdtemp(prefix="visionsim-deep-", dir=scratch_folder()))
-    talk = Conversation(command, scratch / "worker")
-    try:
+    with Guard() as guard:
+        talk = Conversation(command, guard.scratch / "worker")
         with talk.process:
+            guard.began(talk.process.pid)
             yield talk
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def verify_deep(

@@ -18,8 +18,8 @@ from visionsim.dataset.lock import is_held, lock_file
 from visionsim.errors import BlenderNotFound, OutputNotWritable, WorkerError
 from visionsim.files import ensure_writable
 from visionsim.simulation.config import RenderConfig
+from visionsim.simulation.guard import Guard, scratch_folder
 from visionsim.simulation.host import Machine, free_bytes, gigabytes, job_memory, this_machine
-from visionsim.simulation.pool import scratch_folder
 from visionsim.simulation.process import WorkerProcess, blender_command
 from visionsim.simulation.protocol import PROTOCOL, Done, Hello, Message, Request
 
@@ -138,8 +138,9 @@ def ask_blender(command: list[str]) -> dict[str, Any]:
     """
     inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
     deadline = time.monotonic() + START_SECONDS
-    with tempfile.TemporaryDirectory(prefix="visionsim-doctor-", dir=scratch_folder()) as scratch:
-        with WorkerProcess(command, Path(scratch) / "worker", inbox.put) as process:
+    with Guard() as guard:
+        with WorkerProcess(command, guard.scratch / "worker", inbox.put) as process:
+            guard.began(process.pid)
 
             def hear() -> Message:
                 try:

@@ -1,4 +1,4 @@
-"""A process that outlives us: if we are killed, it ends what we started and removes our scratch folder.
+"""A folder for scratch files, and a process that outlives us: if we are killed, it ends what we started and removes it.
 
 A worker leaves by itself when its stdin ends. One that is stopped, or deep inside Blender, cannot; nor can a launcher
 that Blender was started through. The guard is a shell of a few hundred kilobytes that waits for the end of its stdin.
@@ -7,10 +7,13 @@ that Blender was started through. The guard is a shell of a few hundred kilobyte
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "scratch_folder"]
 
 SCRIPT = r"""
 trap '' HUP INT TERM
@@ -33,11 +36,13 @@ done
 
 
 class Guard:
-    """Watches over process groups and a folder, for as long as the `with` block lasts."""
+    """Watches over process groups, and over a folder that it makes and removes, while the `with` block lasts."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self) -> None:
+        self.scratch = Path(tempfile.mkdtemp(prefix=f"visionsim-{os.getpid()}-", dir=scratch_folder()))
+        """For temporary files."""
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", SCRIPT, "visionsim-guard", str(scratch)],
+            ["/bin/sh", "-c", SCRIPT, "visionsim-guard", str(self.scratch)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -49,6 +54,7 @@ class Guard:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)
         self._say("done")
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
@@ -68,3 +74,11 @@ class Guard:
         with contextlib.suppress(OSError):  # If somebody killed it, workers still leave by themselves.
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
+
+
+def scratch_folder() -> str | None:
+    """A memory file system with room, where there is one; else the default folder for temporary files."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 30:
+        return str(memory)
+    return None

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -166,8 +163,7 @@ class Pool:
         self._interrupted = False
         self._asked = 0
         self._log_dir: Path | None = None
-        self._scratch = Path(tempfile.mkdtemp(prefix=f"visionsim-{os.getpid()}-", dir=scratch_folder()))
-        self._guard = Guard(self._scratch)
+        self._guard = Guard()
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="writer")
 
     def __enter__(self) -> Pool:
@@ -180,7 +176,6 @@ class Pool:
         for talk in self._workers.values():
             talk.close()
         self._writers.shutdown(wait=True, cancel_futures=True)
-        shutil.rmtree(self._scratch, ignore_errors=True)
         self._guard.__exit__(*exc)
 
     def log_to(self, log_dir: Path) -> None:
@@ -324,7 +319,7 @@ class Pool:
         place = min(set(range(len(self._workers) + 1)) - {talk.place for talk in self._workers.values()})
         process = WorkerProcess(
             self._command,
-            self._scratch / f"worker-{number}",
+            self._guard.scratch / f"worker-{number}",
             lambda m: inbox.put((number, m)),
             self._environment(place),
         )
@@ -412,11 +407,3 @@ class Pool:
     def _log_path(self, number: int) -> Path:
         assert self._log_dir is not None
         return self._log_dir / f"worker-{number:02d}.log"
-
-
-def scratch_folder() -> str | None:
-    """A memory file system with room, where there is one; else the default folder for temporary files."""
-    memory = Path("/dev/shm")
-    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 30:
-        return str(memory)
-    return None

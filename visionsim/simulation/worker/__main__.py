@@ -6,11 +6,9 @@ blender -b --factory-startup --python visionsim/simulation/worker/__main__.py --
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import queue
-import shutil
 import sys
 import threading
 import traceback
@@ -46,20 +44,20 @@ def take_streams() -> tuple[IO[bytes], IO[bytes]]:
     return requests, replies
 
 
-def read_requests(stream: IO[bytes], inbox: queue.SimpleQueue[bytes], scratch: Path) -> None:
-    """Hand on each line; when the parent is gone, clean up and leave at once, also in the middle of a render."""
+def read_requests(stream: IO[bytes], inbox: queue.SimpleQueue[bytes]) -> None:
+    """Hand on each line; when the parent is gone or wants us to leave, do so at once, also in the middle of a render.
+
+    What lies in the scratch folder stays there: the parent may not have written it all yet.
+    """
     for line in stream:
         inbox.put(line)
-    shutil.rmtree(scratch, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        scratch.parent.rmdir()  # If we are the last worker of a parent that was killed.
     os._exit(0)
 
 
 def serve(scratch: Path, requests: IO[bytes], replies: IO[bytes]) -> None:
     """Answer requests in order, for ever."""
     inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=read_requests, args=(requests, inbox, scratch), daemon=True).start()
+    threading.Thread(target=read_requests, args=(requests, inbox), daemon=True).start()
 
     try:
         import numpy  # noqa: F401
