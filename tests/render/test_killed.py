@@ -121,7 +121,7 @@ def test_killed_run_leaves_no_process_and_goes_on(blend, undisturbed, tmp_path, 
         command.process.kill()
     command.check_nothing_is_left()
     report = Command(blend, root).finish()
-    assert wanted - 1 <= report["frames_kept"] < NUM_FRAMES
+    assert wanted - 2 <= report["frames_kept"] < NUM_FRAMES  # Two writers may have had no time for the journal.
     assert_same_data(root, undisturbed)
 
 
