@@ -7,12 +7,15 @@ VisionsimError
 │   ├── SettingsMismatch       the folder holds data that was made with other settings
 │   ├── FolderInUse            another run works on the folder
 │   ├── IncompleteScene        a scene lacks what its pictures need, and --strict
+│   ├── ClientStateError       a BlenderClient was asked for something at the wrong time
 │   ├── InputNotFound          a scene, folder or file that was named does not exist
 │   └── OutputNotWritable      the output folder cannot be written
 ├── BlenderNotFound            no Blender to work with (exit code 2)
 ├── SceneError                 a .blend cannot be opened, or cannot be rendered as asked
 ├── WorkerError                a Blender process did not do what it was asked
 │   ├── WorkerCrashed          it died
+│   ├── ScriptError            your own function, called inside Blender, raised an exception
+│   ├── RenderError            frames could not be rendered; the others were
 │   └── ProtocolError          it said something we do not understand
 ├── DataError                  a file does not hold what its kind promises
 │   └── SchemaError            ... a JSON document that its schema refuses
@@ -22,8 +25,11 @@ VisionsimError
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "BlenderNotFound",
+    "ClientStateError",
     "ConfigError",
     "DataError",
     "DiskFull",
@@ -32,10 +38,12 @@ __all__ = [
     "InputNotFound",
     "OutputNotWritable",
     "ProtocolError",
+    "RenderError",
     "RequestError",
     "SamplingError",
     "SceneError",
     "SchemaError",
+    "ScriptError",
     "SettingsMismatch",
     "ShapeError",
     "VisionsimError",
@@ -77,6 +85,10 @@ class IncompleteScene(RequestError):
     """A scene lacks what its pictures need, and the run was to be strict about that."""
 
 
+class ClientStateError(RequestError, RuntimeError):
+    """A BlenderClient was asked for something that it cannot do now: before `initialize`, or after its end."""
+
+
 class InputNotFound(RequestError, FileNotFoundError):
     """A scene, folder or file that was named does not exist."""
 
@@ -99,6 +111,19 @@ class WorkerError(VisionsimError, RuntimeError):
 
 class WorkerCrashed(WorkerError):
     """A Blender process died."""
+
+
+class ScriptError(WorkerError):
+    """A function that was called inside Blender raised an exception, or returned what cannot leave Blender."""
+
+
+class RenderError(WorkerError):
+    """Frames could not be rendered; all others were."""
+
+    def __init__(self, message: str, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
+        """The RunReport: what was done, and each failure."""
 
 
 class ProtocolError(WorkerError):

@@ -83,7 +83,7 @@ class Service:
             return refused or Done(request.id, {
                 "blender": "0.0.0 fake", "digest": hashlib.sha256(text).hexdigest(), "frame_start": first,
                 "frame_end": last, "fps": 24.0, "camera": "Camera", "device": "cpu", "copies": {},
-                "objects": [{"name": "Cube", "class": None, "collections": [], "motion": "static"}],
+                "objects": [{"id": 1, "name": "Cube", "class": None, "collections": [], "motion": "static"}],
                 "flow": "", "missing": [], "warnings": [],
             })  # fmt: skip
         refused = self.misbehave(request, str(given["frame"]))

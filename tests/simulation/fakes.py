@@ -50,7 +50,7 @@ class Client:
     on_done: Callable[[Task], None] = lambda task: None
     thread: int = field(default_factory=threading.get_ident)
 
-    def request(self, task: Task) -> tuple[str, dict[str, Any]]:
+    def request(self, task: Task, worker: int) -> tuple[str, dict[str, Any]]:
         assert threading.get_ident() == self.thread
         if isinstance(task, FrameTask):
             return "render", {"scene": task.scene, "frame": task.frame}

@@ -8,14 +8,14 @@ from visionsim.errors import ConfigError, InputNotFound
 from visionsim.simulation.labels import LabelRules, label_table
 
 
-def row(name, label=None, collections=(), motion="static"):
-    return {"name": name, "class": label, "collections": list(collections), "motion": motion}
+def row(number, name, label=None, collections=(), motion="static"):
+    return {"id": number, "name": name, "class": label, "collections": list(collections), "motion": motion}
 
 
 OBJECTS = [
-    row("Ground", "terrain"),
-    row("Pine", collections=[["Conifers", None], ["Trees", "tree"], ["All", "thing"]]),
-    row("Rock", motion="rigid"),
+    row(1, "Ground", "terrain"),
+    row(2, "Pine", collections=[["Conifers", None], ["Trees", "tree"], ["All", "thing"]]),
+    row(3, "Rock", motion="rigid"),
 ]
 COPIES = {
     "Forest/Pine#0": [4, 2, "wood", "static"],

@@ -15,7 +15,7 @@ from rich.text import Text
 from visionsim.cli._console import say
 from visionsim.cli._progress import counted, duration
 from visionsim.simulation.config import RenderConfig
-from visionsim.simulation.plan import Plan, Probe, ProbedScene, SequencePlan
+from visionsim.simulation.plan import Plan, Probe, ProbedScene, SequencePlan, step_of
 from visionsim.simulation.report import Failure, RunReport, SequenceReport
 
 __all__ = ["plan_exit_code", "plan_json", "show_plan", "show_report"]
@@ -212,7 +212,7 @@ def plan_table(sequences: Sequence[SequencePlan]) -> Table:
         table = new_table(title, "Frames", "First", "Last", "Step")
         for name, sequence in zip(names, sequences, strict=True):
             frames = sequence.frames
-            cells = [len(frames), frames[0], frames[-1], frames.step] if frames else [0, "-", "-", "-"]
+            cells = [len(frames), frames[0], frames[-1], step_of(frames)] if frames else [0, "-", "-", "-"]
             table.add_row(Text(name), *map(str, cells))
         return table
     groups = by_folder(sequences)
@@ -246,7 +246,11 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "name": sequence.name,
                 "folder": str(sequence.folder),
                 "num_frames": len(sequence.frames),
-                "frames": {"start": sequence.frames.start, "stop": sequence.frames.stop, "step": sequence.frames.step},
+                "frames": {
+                    "start": sequence.frames[0],
+                    "stop": sequence.frames[-1] + 1,
+                    "step": step_of(sequence.frames),
+                },
             }
             for sequence in scene.sequences
         ]

@@ -66,18 +66,20 @@ class FrameRecord:
     """As `worker.camera.describe` gives it."""
     files: dict[str, StoredFile]
     """Kind (`frames`, `depths`, ...) -> its file."""
+    edits: str = ""
+    """Digest of what a script did to the scene before; empty if nothing."""
 
     def to_line(self) -> str:
         files = {kind: [f.path, f.size, f.crc32] for kind, f in self.files.items()}
         document = {"frame": self.frame, "channels": self.channels, "files": files, "camera": self.camera}
-        return sealed(document)
+        return sealed({**document, **({"edits": self.edits} if self.edits else {})})
 
     @classmethod
     def from_line(cls, line: str) -> FrameRecord:
         """Raises ValueError, KeyError or TypeError if it is not what `to_line` gave."""
         document = unsealed(line)
         files = {kind: StoredFile(*values) for kind, values in document["files"].items()}
-        return cls(document["frame"], document["channels"], document["camera"], files)
+        return cls(document["frame"], document["channels"], document["camera"], files, document.get("edits", ""))
 
 
 def sealed(document: Mapping[str, Any]) -> str:

@@ -88,16 +88,15 @@ def write_document(kind: DocumentKind, path: Path, document: dict[str, Any]) -> 
     write_json(path, document)
 
 
-def camera_values(record: FrameRecord) -> dict[str, Any]:
-    """The camera of one frame in the fields of transforms.json, but for its pose."""
-    described = record.camera
+def camera_values(described: dict[str, Any], channels: int) -> dict[str, Any]:
+    """The camera of one frame in the fields of transforms.json, but for its pose; `channels` are the picture's."""
     camera = camera_from_blender(described)
     mute = set() if described["type"] == "PERSP" else PERSPECTIVE_FIELDS
     return {
         "camera_model": camera.model,
         "depth_kind": camera.depth_kind,
         **camera.fields(),
-        "c": record.channels,
+        "c": channels,
         **{name: described[name] for name in CAMERA_FIELDS if name in described and name not in mute},
     }
 
@@ -121,7 +120,7 @@ def transforms_document(
         frame_step: timeline frames from one record to the next.
         labels: object id (as text) -> name and class.
     """
-    cameras = [camera_values(record) for record in records]
+    cameras = [camera_values(record.camera, record.channels) for record in records]
     constant = {name for name, value in cameras[0].items() if all(camera.get(name) == value for camera in cameras)}
     kinds = [kind for kind in KINDS if all(kind in record.files for record in records)]
     frames = []
@@ -136,13 +135,42 @@ def transforms_document(
                 **{name: value for name, value in camera.items() if name not in constant},
             }
         )
-    conventions: dict[str, Any] = dict(CONVENTIONS)
     depth_kinds = {camera["depth_kind"] for camera in cameras}
-    for kind in kinds:
-        conventions[KINDS[kind].stem] = f"{meaning(kind, depth_kinds)}; {KINDS[kind].unit}"
     document = {
         **{name: value for name, value in cameras[0].items() if name in constant},
-        "fps": fps / frame_step,
+        **general_values(kinds, depth_kinds, settings=settings, fps=fps / frame_step),
+        "frames": frames,
+    }
+    if "segmentations" in kinds:
+        document["labels"] = labels
+    return document
+
+
+def transforms_head(
+    described: dict[str, Any], kinds: Sequence[str], *, settings: dict[str, Any], fps: float
+) -> dict[str, Any]:
+    """transforms.json before anything is rendered: no frames, and the values of one camera.
+
+    Args:
+        described: the camera, as `worker.camera.describe` gives it.
+        kinds: of ground truth.
+        settings: as a journal has them.
+        fps: frames per second of the stretched timeline.
+    """
+    camera = camera_values(described, 3)
+    general = general_values(kinds, {camera["depth_kind"]}, settings=settings, fps=fps)
+    return {**camera, **general, "frames": []}
+
+
+def general_values(
+    kinds: Sequence[str], depth_kinds: set[str], *, settings: dict[str, Any], fps: float
+) -> dict[str, Any]:
+    """What transforms.json says of all frames, but for their camera."""
+    conventions: dict[str, Any] = dict(CONVENTIONS)
+    for kind in kinds:
+        conventions[KINDS[kind].stem] = f"{meaning(kind, depth_kinds)}; {KINDS[kind].unit}"
+    return {
+        "fps": fps,
         "keyframe_multiplier": settings["keyframe_multiplier"],
         "conventions": conventions,
         "generator": {
@@ -153,11 +181,7 @@ def transforms_document(
             "settings_digest": settings_digest(settings),
             "settings": settings,
         },
-        "frames": frames,
     }
-    if "segmentations" in kinds:
-        document["labels"] = labels
-    return document
 
 
 def info_document(records: Sequence[FrameRecord], *, fps: float, frame_step: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ from visionsim.simulation.report import (
 if TYPE_CHECKING:
     from visionsim.simulation.writer import FrameFormat
 
-__all__ = ["RunClient", "RunRequest"]
+__all__ = ["OpenSequence", "RunClient", "RunRequest", "worker_settings"]
 
 
 RAW_BYTES_PER_PIXEL = 48
@@ -85,6 +85,9 @@ class OpenSequence:
 class RunClient:
     """A run from its first scene to its report. When the `with` block ends, so does its claim on folders."""
 
+    edits = ""
+    """Digest of what a script did to the scene; frames that were rendered after other edits are rendered again."""
+
     def __init__(
         self,
         request: RunRequest,
@@ -108,12 +111,7 @@ class RunClient:
         # What all frames in hand take at most, and the journal's lines.
         pixels = config.width * config.height
         self.room = UNWRITTEN_PER_WORKER * workers * pixels * RAW_BYTES_PER_PIXEL + (1 << 20)
-        self.settings: dict[str, Any] = {
-            **dataclasses.asdict(config),
-            "addons": list(config.addons),
-            "log_dir": str(config.log_dir),
-            "threads": threads_of(0, workers, num_cores()),
-        }
+        self.settings = worker_settings(config, workers)
 
     def __enter__(self) -> RunClient:
         return self
@@ -126,7 +124,7 @@ class RunClient:
 
     # What the pool asks and tells.
 
-    def request(self, task: Task) -> tuple[str, Mapping[str, Any]]:
+    def request(self, task: Task, worker: int) -> tuple[str, Mapping[str, Any]]:
         if isinstance(task, FrameTask):
             return "render", {"frame": task.frame}
         kinds = set(self.config.ground_truths)
@@ -146,6 +144,7 @@ class RunClient:
         item = self.sequences[task.sequence]
         ensure_room(item.plan.folder, self.room)
         record = write_frame(item.plan.folder, task.frame, reply, self.frame_format(item.kinds))
+        record = dataclasses.replace(record, edits=self.edits)
         with item.lock:
             item.journal.append(record)
         seconds: float = reply["seconds"]
@@ -233,8 +232,12 @@ class RunClient:
 
     def sequence_settings(self, planned: SequencePlan) -> dict[str, Any]:
         """What decides the bytes of a sequence's files; stored with it."""
-        info = planned.info
-        settings = settings_of(self.config)
+        return self.settings_with(self.config, planned.info)
+
+    @staticmethod
+    def settings_with(config: RenderConfig, info: SceneInfo) -> dict[str, Any]:
+        """The settings that decide what a scene's files hold."""
+        settings = settings_of(config)
         settings.pop("device_type")
         return {**settings, "device": info.device, "blender": info.blender, "scene_sha256": info.digest}
 
@@ -325,7 +328,7 @@ class RunClient:
                 frames, wanted = item.plan.frames, ("frames", *item.kinds)
                 # Many at a time: to hand over one takes as long as to look at it.
                 parts = [frames[start : start + 64] for start in range(0, len(frames), 64)]
-                found = threads.map(partial(missing_of, item.journal, wanted), parts)
+                found = threads.map(partial(missing_of, item.journal, wanted, self.edits), parts)
                 item.missing = [frame for part in found for frame in part]
                 item.row.kept = item.row.total - len(item.missing)
 
@@ -356,7 +359,7 @@ class RunClient:
         from visionsim.simulation.writer import write_documents
 
         try:
-            write_documents(item.plan, item.journal)
+            write_documents(item.plan, item.journal, self.described(item))
         except (OSError, DataError) as exc:
             message = f"the frames are there, but not what describes them: {exc}"
             self.give_up(Failure(item.plan.scene.name, item.row.name, (), message))
@@ -364,6 +367,10 @@ class RunClient:
             return
         self.locks[item.row.name].release()
         self.observe(SequenceDone(item.row.name, item.plan.folder))
+
+    def described(self, item: OpenSequence) -> Sequence[int]:
+        """Frames that the documents are about."""
+        return item.plan.frames
 
     def finish(self, *, interrupted: bool, elapsed: float) -> RunReport:
         """The report, when nothing goes on any more."""
@@ -375,6 +382,16 @@ class RunClient:
         if self.record is not None:
             self.record.end(self.report)
         return self.report
+
+
+def worker_settings(config: RenderConfig, workers: int) -> dict[str, Any]:
+    """The settings as a worker gets them: plain JSON values."""
+    return {
+        **dataclasses.asdict(config),
+        "addons": list(config.addons),
+        "log_dir": str(config.log_dir),
+        "threads": threads_of(0, workers, num_cores()),
+    }
 
 
 @contextmanager
@@ -390,9 +407,9 @@ def refusing(folder: Path) -> Iterator[None]:
         raise OutputNotWritable(f"Cannot write to the output folder {folder}: {reason}{at}") from exc
 
 
-def missing_of(journal: Journal, kinds: tuple[str, ...], frames: range) -> list[int]:
+def missing_of(journal: Journal, kinds: tuple[str, ...], edits: str, frames: Sequence[int]) -> list[int]:
     """Those frames that are to be rendered."""
-    return [frame for frame in frames if not journal.intact(frame, kinds)]
+    return [frame for frame in frames if not (journal.intact(frame, kinds) and journal.records[frame].edits == edits)]
 
 
 def prepare(item: OpenSequence) -> None:

@@ -278,6 +278,12 @@ class JobQueue:
         """Start up to `count` workers before there is work for them."""
         return self._start(min(count, self.max_workers) - len(self.workers))
 
+    def forget_scenes(self) -> None:
+        """Have every worker open its scene again before it does anything else, also those that failed."""
+        self.failed_scenes.clear()
+        for worker in self.workers.values():
+            worker.scene = None
+
     def add(self, jobs: Iterable[Job]) -> list[Action]:
         """Take on more work; nothing once the user wants to stop."""
         if not self.stopping:
@@ -365,7 +371,7 @@ class JobQueue:
             actions = self._try_again(blamed, reason)
         elif isinstance(blamed, OpenTask):
             message = f"the file is damaged, or was saved by a newer Blender: opening it, {self._in_attempts(reason)}"
-            actions = self._fail_scene(blamed, "scene", message)
+            actions = self._fail_scene(blamed, "scene", message, set_aside=True)
         elif blamed is not None:
             actions = [Fail(blamed, "frame", self._in_attempts(reason), set_aside=True)]
         return actions + self._proceed()
@@ -411,14 +417,14 @@ class JobQueue:
             Job(scene, sequence, tuple(task.frame for task in run)) for (scene, sequence), run in reversed(runs)
         )
 
-    def _fail_scene(self, task: OpenTask, kind: ErrorKind, message: str) -> list[Action]:
+    def _fail_scene(self, task: OpenTask, kind: ErrorKind, message: str, *, set_aside: bool = False) -> list[Action]:
         if task.scene in self.failed_scenes:
             return []  # Another worker could not open it either.
         self.failed_scenes.add(task.scene)
         self.waiting = deque(job for job in self.waiting if job.scene != task.scene)
         for worker in self.workers.values():
             worker.left = deque(other for other in worker.left if other.scene != task.scene)
-        return [Fail(task, kind, message)]
+        return [Fail(task, kind, message, set_aside)]
 
     def _give_up(self, reason: str) -> list[Action]:
         """Fail all that has not begun."""

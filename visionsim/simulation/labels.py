@@ -70,7 +70,7 @@ def label_table(
     that has one, else (of a copy) that of its instancer, else the default.
 
     Args:
-        objects: in the order of ids from 1; see `worker.scene.object_table`.
+        objects: with their ids; see `worker.scene.object_table`.
         copies: path -> id, id of the source, class of the instancer, motion; see `worker.instances`.
         rules: of `--labels`.
     """
@@ -88,7 +88,8 @@ def label_table(
         chosen = next((value for value in candidates if value is not None), DEFAULT_CLASS)
         return {"name": source["name"], "path": path, "class": chosen, "motion": motion}
 
-    table = {str(number): label(row["name"], row, None, row["motion"]) for number, row in enumerate(objects, start=1)}
+    table = {str(row["id"]): label(row["name"], row, None, row["motion"]) for row in objects}
+    rows = {row["id"]: row for row in objects}
     for path, (number, source, inherited, motion) in copies.items():
-        table[str(number)] = label(path, objects[source - 1], inherited, motion)
+        table[str(number)] = label(path, rows[source], inherited, motion)
     return table

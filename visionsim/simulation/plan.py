@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ __all__ = [
     "fps_of",
     "sample_starts",
     "sequence_id",
+    "step_of",
     "stretched_range",
 ]
 
@@ -83,8 +85,8 @@ class SequencePlan:
     scene: SceneFile
     info: SceneInfo
     folder: Path
-    frames: range
-    """(Stretched) Blender frames, in order."""
+    frames: Sequence[int]
+    """(Stretched) Blender frames, in order; a range but for single frames that a script chose."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,12 @@ def sequence_id(multiplier: float, frames: range) -> str:
     whole, rest = divmod(m, 1)
     fraction = f"{float(rest):.9f}"[1:].rstrip("0") if rest else ""
     return f"{whole:03d}{fraction}-{frames.start:05d}-{frames.stop:05d}"
+
+
+def step_of(frames: Sequence[int]) -> int:
+    """From one frame to the next; 1 if that differs, or if there is only one."""
+    steps = {after - before for before, after in pairwise(frames)}
+    return steps.pop() if len(steps) == 1 else 1
 
 
 def bytes_per_frame(config: RenderConfig) -> int:

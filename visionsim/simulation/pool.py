@@ -50,7 +50,7 @@ Reply = dict[str, Any]
 class PoolClient(Protocol):
     """Who the pool works for. All but `write` are called from the thread that called `Pool.run`."""
 
-    def request(self, task: Task) -> tuple[str, Mapping[str, Any]]:
+    def request(self, task: Task, worker: int) -> tuple[str, Mapping[str, Any]]:
         """The worker's method and arguments that carry out a task (`name` of a frame's files is added)."""
 
     def write(self, task: FrameTask, reply: Reply) -> Any:
@@ -126,7 +126,7 @@ class Pool:
     def __init__(
         self,
         command: list[str],
-        client: PoolClient,
+        client: PoolClient | None = None,
         *,
         jobs: int,
         timeout: float | None = None,
@@ -137,7 +137,7 @@ class Pool:
         """
         Args:
             command: of a worker; see `blender_command`.
-            client: who the work is for.
+            client: who the work is for; may be set later, and replaced between two runs.
             jobs: processes at most.
             timeout: seconds that a frame may take; by default a multiple of what the slowest one so far took.
             patience: seconds that a worker may do nothing at all while it has something to do.
@@ -155,9 +155,10 @@ class Pool:
         self._looked = 0.0
         """When we last looked whether workers are late or idle."""
         self._queue = JobQueue(max_workers=jobs)
-        self._inbox: queue.SimpleQueue[tuple[int, Message | None] | Written | WriteFailed | Interrupted] = (
+        self._inbox: queue.SimpleQueue[tuple[int, Message | None] | Written | WriteFailed | Interrupted | None] = (
             queue.SimpleQueue()
         )
+        """What happens; None: `abandon`."""
         self._workers: dict[int, Conversation] = {}
         self._results: dict[FrameTask, Any] = {}
         self._interrupted = False
@@ -189,16 +190,34 @@ class Pool:
         """Start workers ahead of the work, so that Blender loads while the caller still prepares."""
         self._act(self._queue.start(count))
 
-    def run(self, jobs: Iterable[Job]) -> bool:
+    def run(self, jobs: Iterable[Job], client: PoolClient | None = None) -> bool:
         """Carry out jobs; returns when each task is done or failed. False if the user interrupted it.
 
         The first Ctrl-C lets workers finish the frames they hold; the second raises KeyboardInterrupt.
+
+        Args:
+            jobs: what is to be done.
+            client: who for, from now on; by default whoever it was before.
         """
+        self._client = client or self._client
         with self._interrupts():
             self._act(self._queue.add(jobs))
             while not self._queue.finished:
                 self._wait_for_event()
         return not self._queue.stopping
+
+    def reopen(self) -> None:
+        """Let every worker open its scene again before it does anything else: it is not the same any more."""
+        self._queue.forget_scenes()
+
+    def abandon(self) -> None:
+        """From any thread: let `run` raise KeyboardInterrupt at once, as a second Ctrl-C does."""
+        self._inbox.put(None)
+
+    @property
+    def _who(self) -> PoolClient:
+        assert self._client is not None, "nobody to work for"
+        return self._client
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:
@@ -232,8 +251,10 @@ class Pool:
         except queue.Empty:
             self._kill_late_workers()
             return
+        if heard is None:
+            raise KeyboardInterrupt
         if isinstance(heard, Interrupted):
-            self._client.note("Interrupted: finishing the frames in hand; once more to stop now")
+            self._who.note("Interrupted: finishing the frames in hand; once more to stop now")
         if isinstance(heard, (Written, WriteFailed, Interrupted)):
             self._act(self._queue.handle(heard))
             return
@@ -256,10 +277,10 @@ class Pool:
             if isinstance(task, FrameTask):
                 took = message.value.get("seconds", 0.0)
                 self._slowest[task.scene] = max(self._slowest.get(task.scene, 0.0), took)
-                future = self._writers.submit(self._client.write, task, message.value)
+                future = self._writers.submit(self._who.write, task, message.value)
                 future.add_done_callback(lambda done, task=task: self._written(task, done))  # type: ignore[misc]
             else:
-                self._client.done(task, message.value)
+                self._who.done(task, message.value)
             self._act(self._queue.handle(Answered(number, task, memory)))
         elif isinstance(message, Failed):
             task = talk.asked.pop(message.id)
@@ -291,7 +312,7 @@ class Pool:
         last_words = [line for line in talk.process.log_tail if line][-2:]
         log = f" Log: {self._log_path(number)}" if self._log_dir else ""
         text = "".join([reason, *(f"\n    {line}" for line in last_words)])
-        self._client.note(f"Worker {number} {text}{log}")
+        self._who.note(f"Worker {number} {text}{log}")
         self._act(self._queue.handle(WorkerDied(number, text + log)))
 
     def _act(self, actions: Iterable[Action]) -> None:
@@ -308,11 +329,11 @@ class Pool:
                     self._send(number, task)
                 case Finish(task):
                     if isinstance(task, FrameTask):
-                        self._client.done(task, self._results.pop(task))
+                        self._who.done(task, self._results.pop(task))
                 case Fail():
-                    self._client.failed(action)
+                    self._who.failed(action)
                 case Retry():
-                    self._client.retried(action)
+                    self._who.retried(action)
 
     def _start_worker(self, number: int) -> None:
         inbox = self._inbox
@@ -341,7 +362,7 @@ class Pool:
             self._start_worker(number)
 
     def _stop_worker(self, number: int, reason: str) -> None:
-        self._client.note(f"Worker {number} {reason}: it is replaced")
+        self._who.note(f"Worker {number} {reason}: it is replaced")
         self._workers[number].leave()
 
     def _send(self, number: int, task: Task) -> None:
@@ -349,7 +370,7 @@ class Pool:
         if not talk.asked:
             talk.since = talk.stirred = time.monotonic()
         self._asked += 1
-        do, arguments = self._client.request(task)
+        do, arguments = self._who.request(task, number)
         if isinstance(task, FrameTask):
             arguments = {**arguments, "name": str(self._asked)}
         talk.asked[self._asked] = task

@@ -21,12 +21,27 @@ from typing import Any, Literal
 
 from visionsim.errors import ProtocolError
 
-__all__ = ["MARKER", "PROTOCOL", "Done", "ErrorKind", "Failed", "Hello", "Message", "Request", "decode", "encode"]
+__all__ = [
+    "ARRAY",
+    "MARKER",
+    "PROTOCOL",
+    "Done",
+    "ErrorKind",
+    "Failed",
+    "Hello",
+    "Message",
+    "Request",
+    "decode",
+    "encode",
+]
 
 PROTOCOL = 1
 """Version of this file's messages; the hello carries it, and both sides come from the same installation."""
 
 MARKER = b"\x1e"
+
+ARRAY = "visionsim.array"
+"""Key of the object that stands for an array in what a user's function returned; its value is the path of a .npy."""
 
 ErrorKind = Literal["request", "scene", "frame"]
 """What is wrong: what was asked for, the .blend file, or this one frame."""

@@ -42,7 +42,7 @@ from visionsim.simulation.probe import probe as measure
 from visionsim.simulation.process import blender_command
 from visionsim.simulation.report import Observer, RunReport
 
-__all__ = ["AnimationRequest", "DatasetRequest", "run"]
+__all__ = ["AnimationRequest", "DatasetRequest", "carry_out", "make_plan", "run"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class AnimationRequest:
 
     def sequences(self, scene: SceneFile, info: SceneInfo, config: RenderConfig) -> list[SequencePlan]:
         """Raises SamplingError if the frames are not within the scene's range."""
-        whole = stretched_range(info.frame_start, info.frame_end, config.keyframe_multiplier)
+        whole = self.whole(info, config)
         start = whole.start if self.frame_start is None else self.frame_start
         end = whole.stop - 1 if self.frame_end is None else self.frame_end
         if self.frame_step < 1:
@@ -123,6 +123,10 @@ class AnimationRequest:
                 "choose --frame-start and --frame-end among them"
             )
         return [SequencePlan(scene.name, scene, info, self.root, range(start, end + 1, self.frame_step))]
+
+    def whole(self, info: SceneInfo, config: RenderConfig) -> range:
+        """The frames there are."""
+        return stretched_range(info.frame_start, info.frame_end, config.keyframe_multiplier)
 
 
 def run(
@@ -175,26 +179,33 @@ def run(
         ) as pool,
     ):
         pool.start(len(scenes))
-        # numpy, OpenEXR and what needs them load while Blender does: the first frame is there sooner.
-        importlib.import_module("visionsim.simulation.writer")
-        complete = pool.run(Job(name) for name in scenes)
-        if complete:
-            plan = client.make_plan()
-            if strict:
-                check_complete(plan)
-            if isinstance(client, ProbeClient):
-                measured = measure(client, pool, plan, workers, machine)
-                if measured is None:
-                    return client.finish(interrupted=True, elapsed=time.monotonic() - started)
-                plan = measured
-            if dry_run:
-                if warning := disk_warning(request.root, plan.disk_bytes):
-                    client.note(warning)
-                return plan
-            jobs = client.begin(plan)
-            if jobs:
-                pool.log_to(config.log_dir)
-            complete = pool.run(jobs)
+        plan = make_plan(client, pool)
+        if plan is not None and strict:
+            check_complete(plan)
+        if plan is not None and isinstance(client, ProbeClient):
+            plan = measure(client, pool, plan, workers, machine)
+        if plan is None:
+            return client.finish(interrupted=True, elapsed=time.monotonic() - started)
+        if not dry_run:
+            return carry_out(client, pool, plan, started)
+        if warning := disk_warning(request.root, plan.disk_bytes):
+            client.note(warning)
+        return plan
+
+
+def make_plan(client: RunClient, pool: Pool) -> Plan | None:
+    """Open every scene, and plan what to render of it; None if the user interrupted that."""
+    # numpy, OpenEXR and what needs them load while Blender does: the first frame is there sooner.
+    importlib.import_module("visionsim.simulation.writer")
+    return client.make_plan() if pool.run((Job(name) for name in client.scenes), client) else None
+
+
+def carry_out(client: RunClient, pool: Pool, plan: Plan, started: float) -> RunReport:
+    """Render what is missing on disk of a plan; the run began at this time (`time.monotonic`)."""
+    jobs = client.begin(plan)
+    if jobs:
+        pool.log_to(client.config.log_dir)
+    complete = pool.run(jobs, client)
     return client.finish(interrupted=not complete, elapsed=time.monotonic() - started)
 
 

@@ -22,7 +22,7 @@ from visionsim.files import flush_folder, make_folder, whole_file
 from visionsim.io.exr import read_passes, write_exr
 from visionsim.io.images import SUFFIXES, clean_picture
 from visionsim.simulation.passes import PASSES, View, with_copies
-from visionsim.simulation.plan import SequencePlan, fps_of
+from visionsim.simulation.plan import SequencePlan, fps_of, step_of
 
 __all__ = ["FrameFormat", "write_documents", "write_frame"]
 
@@ -114,17 +114,21 @@ def load_passes(reply: Mapping[str, Any], form: FrameFormat) -> dict[str, Any]:
     return passes
 
 
-def write_documents(plan: SequencePlan, journal: Journal) -> None:
-    """Write info.json and transforms.json from the journal, which is put in order first; unless all that was done."""
+def write_documents(plan: SequencePlan, journal: Journal, frames: Sequence[int]) -> None:
+    """Write info.json and transforms.json from the journal, which is put in order first; unless all that was done.
+
+    `frames`, in order, are those that the documents are about.
+    """
     fps = fps_of(plan.info, journal.settings["keyframe_multiplier"])
-    step = plan.frames.step
+    step = step_of(frames)
+    about = [frames[0], frames[-1] + step, step]
+    if list(frames) != list(range(*about)):
+        about = list(frames)
     labels = hashlib.sha256(json.dumps(plan.info.labels).encode()).hexdigest()
-    made_from = settings_digest(
-        {"visionsim": __version__, "fps": fps, "labels": labels, "frames": [plan.frames.start, plan.frames.stop, step]}
-    )
+    made_from = settings_digest({"visionsim": __version__, "fps": fps, "labels": labels, "frames": about})
     if journal.closed(made_from):
         return
-    records = [journal.records[frame] for frame in plan.frames]
+    records = [journal.records[frame] for frame in frames]
     transforms = transforms_document(
         records, settings=journal.settings, fps=fps, frame_step=step, labels=plan.info.labels
     )

@@ -66,6 +66,11 @@ def freeze_all_but_camera(scene: Any) -> None:
 def unbind_camera(scene: Any) -> None:
     """Free the camera of parents, constraints and animation; it stays where it is at the first frame."""
     scene.frame_set(scene.frame_start)
+    free_camera(scene)
+
+
+def free_camera(scene: Any) -> None:
+    """Free the camera of parents, constraints and animation; it stays where it is now."""
     camera = scene.camera
     c2w = camera.matrix_world.copy()
     camera.animation_data_clear()

@@ -86,7 +86,7 @@ class Instances:
         kinds = {pair: copy_kind(*pair) for pair in set(found.values())}
         classes = {instancer: instancer.get("class") for instancer, _ in kinds}
         table = {}
-        for number, path in enumerate(sorted(found, key=order), len(self.numbers) + 1):
+        for number, path in enumerate(sorted(found, key=order), max(self.numbers.values()) + 1):
             instancer, source = found[path]
             label = classes[instancer]
             table[path] = [number, self.numbers[source], None if label is None else str(label), kinds[found[path]]]
@@ -103,11 +103,12 @@ class Instances:
             yield float(time)
 
     def mark(self) -> None:
-        """Have every material write which copy it is on. Once, before the first render."""
+        """Have every material write which copy it is on, unless it does already."""
         if not self.ids:
             return
-        aov = self.layer.aovs.add()
-        aov.name, aov.type = PASS_NAME, "COLOR"
+        if PASS_NAME not in self.layer.aovs:
+            aov = self.layer.aovs.add()
+            aov.name, aov.type = PASS_NAME, "COLOR"
         plain = None
         copied = {row[1] for row in self.table.values()}
         for source, number in self.numbers.items():
@@ -120,15 +121,18 @@ class Instances:
                 if slot.material is None and source.library is None:
                     plain = plain or compat.default_surface()
                     slot.material = plain
-        group = copy_group()
+        group = bpy.data.node_groups.get(PASS_NAME) or copy_group()
         for material in bpy.data.materials:
             if material.is_grease_pencil:
                 continue
             tree = compat.surface_tree(material)
+            if PASS_NAME in tree.nodes:
+                continue
             node = tree.nodes.new("ShaderNodeGroup")
             node.node_tree = group
             output = tree.nodes.new("ShaderNodeOutputAOV")
             compat.name_aov(output, PASS_NAME)
+            output.name = PASS_NAME
             tree.links.new(node.outputs[0], output.inputs["Color"])
 
     def listed(self, graph: Any) -> dict[str, np.ndarray]:

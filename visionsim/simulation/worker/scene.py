@@ -267,17 +267,25 @@ def enable_passes(scene: Any, properties: set[str]) -> None:
         setattr(main_layer(scene), name, True)
 
 
-def number_objects() -> dict[Any, int]:
-    """An id from 1 for each object that can show, by library and name: the same for the same file, always."""
-    objects = [obj for obj in bpy.data.objects if obj.type in RENDERABLE]
-    objects.sort(key=lambda obj: (obj.library.filepath if obj.library else "", obj.name))
-    if len(objects) > MAX_OBJECT_ID:
-        raise WorkerFault("scene", f"{len(objects)} objects are more than the {MAX_OBJECT_ID} that ids can tell apart")
-    return {obj: number for number, obj in enumerate(objects, start=1)}
+def number_objects(known: dict[tuple[str, str], int]) -> dict[Any, int]:
+    """An id from 1 for each object that can show, by library and name: the same for the same file, always.
+
+    `known` has the ids that were given already; objects that are new come after all of them, and are added to it.
+    """
+    objects = {
+        (obj.library.filepath if obj.library else "", obj.name): obj
+        for obj in bpy.data.objects
+        if obj.type in RENDERABLE
+    }
+    for key in sorted(objects.keys() - known.keys()):
+        known[key] = len(known) + 1
+    if len(known) > MAX_OBJECT_ID:
+        raise WorkerFault("scene", f"{len(known)} objects are more than the {MAX_OBJECT_ID} that ids can tell apart")
+    return {objects[key]: number for key, number in known.items() if key in objects}
 
 
 def object_table(numbers: dict[Any, int]) -> list[dict[str, Any]]:
-    """What labels are made from, object by object in the order of ids; see `simulation.labels`."""
+    """What labels are made from, object by object; see `simulation.labels`."""
     collections = {obj: [] for obj in numbers}  # type: dict[Any, list[list[str | None]]]
     for collection in bpy.data.collections:
         row = [collection.name_full, class_of(collection)]
@@ -286,8 +294,14 @@ def object_table(numbers: dict[Any, int]) -> list[dict[str, Any]]:
                 # What holds an object directly comes first; collections that hold those come after.
                 collections[obj].insert(0 if obj.name in collection.objects else len(collections[obj]), row)
     return [
-        {"name": obj.name_full, "class": class_of(obj), "collections": collections[obj], "motion": motion.kind(obj)}
-        for obj in numbers
+        {
+            "id": number,
+            "name": obj.name_full,
+            "class": class_of(obj),
+            "collections": collections[obj],
+            "motion": motion.kind(obj),
+        }
+        for obj, number in numbers.items()
     ]
 
 

@@ -17,11 +17,12 @@ import numpy as np
 from visionsim.simulation.config import time_stretch
 from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
-from visionsim.simulation.worker import animation, audit, compat, motion, raycast, scene, truth
+from visionsim.simulation.worker import animation, audit, compat, editing, motion, queries, raycast, scene, truth
+from visionsim.simulation.worker.containment import Contained
 from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.instances import Instances
 
-REQUESTS = ("about", "open", "render", "cast")
+REQUESTS = ("about", "open", "perform", "ping", "render", "cast")
 
 
 class Service:
@@ -31,13 +32,26 @@ class Service:
         self.scratch = scratch
         scene.enable_addons([])
         self.hook = truth.Hook()
+        self.settings: dict[str, Any] = {}
+        """What the open scene was set up with; empty if none is open."""
+        self.edits: list[list[Any]] = []
+        """What was done to the open scene since; see `perform`."""
+        self.info: dict[str, Any] | None = None
+        """What `perform` returned of the scene as it is now."""
+        self.rendered = False
         self.truths: list[str] = []
+        self.known_ids: dict[tuple[str, str], int] = {}
+        """Library and name of each object that was ever numbered -> its number."""
         self.numbers: dict[Any, int] = {}
         self.numbers_for_truth: dict[Any, int] | None = None
         self.motion: motion.RigidMotion | None = None
         self.instances: Instances | None = None
         """None unless the scene has copies, and they are to be told apart."""
         self.stretch_to_simulate: Fraction | None = None
+        # Of the file that is open.
+        self.digest = self.engine = self.device = ""
+        self.contained = Contained()
+        self.replaced: list[str] = []
 
     def hello(self) -> Hello:
         return Hello(PROTOCOL, compat.version_text(), sys.version.split()[0], os.getpid())
@@ -57,6 +71,10 @@ class Service:
             "denoiser": compat.can_denoise(),
         }
 
+    def ping(self) -> dict[str, Any]:
+        """Nothing: an answer."""
+        return {}
+
     def open(
         self,
         blend: str,
@@ -70,6 +88,53 @@ class Service:
         With `expected`, refuse a file that is not the one with that SHA-256. `copies` is the table of copies
         that an earlier opening returned; None to look for them.
         """
+        self._load(blend, settings, expected)
+        return self._survey(truths, copies)
+
+    def perform(
+        self,
+        blend: str,
+        settings: dict[str, Any],
+        expected: str | None,
+        reset: bool,
+        edits: list[list[Any]],
+        survey: dict[str, Any] | None = None,
+        query: list[Any] | None = None,
+    ) -> dict[str, Any]:
+        """Bring a scene that a script edits to the state the script is in, and perhaps ask something.
+
+        Args:
+            blend, settings, expected: as of `open`.
+            reset: open the file anew; otherwise `edits` come after those that were done already.
+            edits: [name of a function of `worker.editing`, keyword arguments] in order.
+            survey: `truths` and `copies` of `open`; returns what that returns.
+            query: [name of a function of `worker.queries`, keyword arguments]; returns its `value`.
+        """
+        truths = survey["truths"] if survey is not None else self.truths
+        anew = reset or settings != self.settings or (self.rendered and truths != self.truths)
+        done = [] if reset else self.edits
+        if anew:
+            # What was set up cannot be taken back: passes and time stretching, or a look at another file.
+            self._load(blend, settings, expected)
+            edits = [*done, *edits]
+            self.edits = []
+        value = None
+        for name, arguments in edits:
+            value = getattr(editing, name)(bpy.context.scene, self.scratch, **arguments)
+            self.edits.append([name, arguments])
+            self.numbers = scene.number_objects(self.known_ids)  # Now: what is new gets the same ids in each worker.
+            self.info = None
+        if query is not None:
+            name, arguments = query
+            return {"value": getattr(queries, name)(bpy.context.scene, self, **arguments)}
+        if survey is not None:
+            if self.info is None or truths != self.truths:
+                self.info = self._survey(**survey)
+            return self.info
+        return {"value": value}
+
+    def _load(self, blend: str, settings: dict[str, Any], expected: str | None) -> None:
+        """Open a file and apply the run's settings."""
         digest = hashlib.sha256()
         try:
             with open(blend, "rb") as stream:
@@ -79,20 +144,29 @@ class Service:
             raise WorkerFault("scene", f"the file cannot be read: {exc.strerror}") from exc
         if expected not in (None, digest.hexdigest()):
             raise WorkerFault("scene", "the file was changed while the run went on; start the command again")
-        current, contained = scene.open_scene(
+        self.digest, self.settings, self.info, self.edits, self.rendered = digest.hexdigest(), {}, None, [], False
+        current, self.contained = scene.open_scene(
             blend, self.scratch, autoexec=settings["autoexec"], addons=settings["addons"]
         )
         scene.check_camera(current)
-        engine = current.render.engine
-        camera = current.camera.name
+        self.engine = current.render.engine
         self.hook.scene = current
-        replaced = audit.replaced_settings(current, settings)
-        device = scene.configure(current, settings)
-        stretch = settings["keyframe_multiplier"]
-        warnings = [*replaced, *audit.notices(current, contained, engine=engine, stretch=stretch)]
-        self.stretch_to_simulate = time_stretch(stretch)
+        self.replaced = audit.replaced_settings(current, settings)
+        self.device = scene.configure(current, settings)
+        self.stretch_to_simulate = time_stretch(settings["keyframe_multiplier"])
+        self.known_ids = {}
+        self.numbers = scene.number_objects(self.known_ids)
+        self.settings = settings
+
+    def _survey(self, truths: list[str], copies: dict[str, list[Any]] | None) -> dict[str, Any]:
+        """Set up passes and ids for what the scene holds now; see `open`."""
+        current, stretch = bpy.context.scene, self.settings["keyframe_multiplier"]
+        scene.check_camera(current)
+        warnings = [
+            *self.replaced,
+            *audit.notices(current, self.contained, engine=self.engine, stretch=stretch),
+        ]
         self.truths = truths
-        self.numbers = scene.number_objects()
         motion.show_in_viewport(current)
         found = Instances(current, scene.main_layer(current), self.numbers)
         found.find(copies, stretch)
@@ -126,15 +200,15 @@ class Service:
                         if curve.data_path == "pass_index":
                             curve.mute = True
         bpy.context.view_layer.update()  # Drivers say whether they run when they have been asked for a value.
-        missing = audit.missing(current, contained, autoexec=settings["autoexec"])
+        missing = audit.missing(current, self.contained, autoexec=self.settings["autoexec"])
         return {
             "blender": compat.version_text(),
-            "digest": digest.hexdigest(),
+            "digest": self.digest,
             "frame_start": current.frame_start,
             "frame_end": current.frame_end,
             "fps": current.render.fps / current.render.fps_base,
-            "camera": camera,
-            "device": device,
+            "camera": current.camera.name,
+            "device": self.device,
             "objects": scene.object_table(self.numbers),
             "copies": found.table,
             "flow": flow,
@@ -168,6 +242,7 @@ class Service:
         """
         started = time.perf_counter()
         current = bpy.context.scene
+        self.rendered = True
         reply: dict[str, Any] = {}
         if self.stretch_to_simulate is not None:  # Not while opening: a dry run does without.
             animation.run_simulations(current, self.stretch_to_simulate)

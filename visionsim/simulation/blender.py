@@ -1,0 +1,841 @@
+"""Drive Blender from Python: one scene, in one process (`BlenderClient`) or in several (`BlenderClients`).
+
+    with BlenderClient.spawn() as client:
+        client.initialize("room.blend", "renders/room")
+        client.include_depths()
+        client.render_animation()
+
+What is changed in the scene is remembered as a list of edits. Each process carries out those that it does not have
+yet before it renders, so several processes, and one that takes over from another that died, show the same scene.
+
+Frames are those of the stretched timeline, as in file names; where keyframes are set, authored frames are meant, and
+the docstring says so. Poses are c2w, (4, 4), as Blender has them: +X right, +Y up, the camera looks along -Z.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from visionsim.errors import (
+    ClientStateError,
+    ConfigError,
+    InputNotFound,
+    RenderError,
+    SceneError,
+    ScriptError,
+    WorkerCrashed,
+    WorkerError,
+)
+from visionsim.simulation.config import RenderConfig, check_config
+from visionsim.simulation.editor import (
+    Asked,
+    Edits,
+    FramesRequest,
+    ScriptRun,
+    ShiftedRequest,
+    c2w_looking_at,
+    c2w_of,
+    checked_poses,
+    unpacked,
+)
+from visionsim.simulation.handle import RenderHandle
+from visionsim.simulation.host import this_machine, worker_environment_of
+from visionsim.simulation.jobs import Job
+from visionsim.simulation.labels import LabelRules
+from visionsim.simulation.plan import Plan, SceneFile, fps_of, stretched_range
+from visionsim.simulation.pool import Pool
+from visionsim.simulation.process import blender_command
+from visionsim.simulation.report import FrameDone, Observer, RunPlanned, RunReport
+from visionsim.simulation.run import AnimationRequest, carry_out, make_plan
+from visionsim.types import ProgressFn
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike
+
+    from visionsim.simulation.client_pool import ClientPool
+    from visionsim.types import Matrix
+
+__all__ = ["BlenderClient", "BlenderClients", "render_job", "spawn_pool"]
+
+Client = TypeVar("Client", bound="BlenderClient")
+
+
+class State(Enum):
+    """Life of a client."""
+
+    NEW = "has no scene yet: call initialize(blend_file, root) first"
+    OPEN = "has a scene already; spawn another client, or take one from a pool, for another scene"
+    CLOSED = "is closed: its `with` block has ended"
+
+
+@contextmanager
+def spawn_pool(
+    executable: str | None, jobs: int, timeout: float | None = None, log_dir: str | Path | None = None
+) -> Iterator[Pool]:
+    """Blender processes, and what watches over them, for as long as the `with` block lasts.
+
+    Raises:
+        BlenderNotFound: there is no Blender; the message says what was tried.
+    """
+    machine = this_machine("auto")
+    with Pool(
+        blender_command(executable),
+        jobs=jobs,
+        timeout=timeout,
+        environment=lambda place: worker_environment_of(place, jobs, machine),
+    ) as pool:
+        if log_dir is not None:
+            pool.log_to(Path(log_dir))
+        yield pool
+
+
+class BlenderClient:
+    """A Blender process and the scene that it has open. Made by `spawn`, or by a pool of clients."""
+
+    def __init__(self, pool: Pool, config: RenderConfig) -> None:
+        """For `spawn` and `ClientPool`."""
+        self._pool = pool
+        self._state = State.NEW
+        self._lock = threading.RLock()
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="render")
+        self._frame = 0
+        self._shift = 0
+        self._root = Path()
+        self._scene = SceneFile("", Path())
+        self._edits = Edits()
+        self._labels: LabelRules | None = None
+        self.config = config
+        """How it renders; the methods change it."""
+
+    @classmethod
+    @contextmanager
+    def spawn(
+        cls: type[Client],
+        *,
+        executable: str | None = None,
+        timeout: float | None = None,
+        log_dir: str | Path | None = None,
+        autoexec: bool = False,
+        device_type: str = "auto",
+    ) -> Iterator[Client]:
+        """Start a Blender process; it is ready when the block begins, and gone when it ends.
+
+        Args:
+            executable: a `blender`, a Python that has bpy, or a command with arguments; by default the bpy module of
+                this Python, else `blender` on PATH.
+            timeout: seconds that a frame may take; by default a multiple of the slowest one so far.
+            log_dir: folder for what Blender says; by default it is not kept.
+            autoexec: let Python that is in a .blend run.
+            device_type: what Cycles renders on, as in `RenderConfig`.
+        Raises:
+            BlenderNotFound: there is none; the message says what was tried.
+            WorkerError: it does not start; the message says why.
+        """
+        with cls._spawned(1, executable, timeout, log_dir, autoexec, device_type) as client:
+            yield client
+
+    @classmethod
+    @contextmanager
+    def _spawned(
+        cls: type[Client],
+        jobs: int,
+        executable: str | None,
+        timeout: float | None,
+        log_dir: str | Path | None,
+        autoexec: bool,
+        device_type: str,
+    ) -> Iterator[Client]:
+        config = RenderConfig(
+            executable=executable,
+            jobs=jobs,
+            timeout=timeout,
+            autoexec=autoexec,
+            device_type=device_type,  # type: ignore[arg-type]
+        )
+        check_config(config)
+        with spawn_pool(executable, jobs, timeout, log_dir) as pool:
+            client = cls(pool, config)
+            try:
+                pool.start(jobs)
+                client.ping()
+                yield client
+            finally:
+                client.close()
+
+    def close(self) -> None:
+        """End whatever goes on; afterwards nothing can be asked for. The end of the `with` block does it."""
+        if self._state is State.CLOSED:
+            return
+        if not self._lock.acquire(blocking=False):
+            self._pool.abandon()  # A render goes on in another thread.
+            self._lock.acquire()
+        self._state = State.CLOSED
+        self._lock.release()
+        self._background.shutdown(wait=True, cancel_futures=True)
+
+    # The scene.
+
+    def initialize(
+        self, blend_file: str | Path, root: str | Path, *, labels: str | Path | LabelRules | None = None
+    ) -> None:
+        """Open a scene; what is rendered goes to `root`, laid out like a sequence of `create-datasets`.
+
+        Args:
+            blend_file: the scene.
+            root: folder; made when something is rendered. See also `set_root`.
+            labels: file of patterns that give objects their classes; see docs/labels.md.
+        Raises:
+            InputNotFound: there is no such file.
+            SceneError: it cannot be opened, or not be rendered.
+            ClientStateError: a scene is open already.
+        """
+        with self._lock:
+            if self._state is not State.NEW:
+                raise ClientStateError(f"initialize: this client {self._state.value}")
+            blend = Path(blend_file)
+            AnimationRequest(blend, Path(root)).scenes()  # Raises InputNotFound.
+            self._scene, self._root = SceneFile(blend.stem, blend), Path(root)
+            self._labels = labels if labels is None or isinstance(labels, LabelRules) else LabelRules.read(Path(labels))
+            self._state = State.OPEN
+            try:
+                about = self._query("about_range")
+            except BaseException:
+                self._state = State.NEW
+                raise
+            self._edits.digest = about["digest"]
+            self._frame = self.animation_range().start
+
+    def set_root(self, root: str | Path) -> None:
+        """What is rendered from now on goes to another folder, such as that of the second camera of a stereo pair."""
+        with self._opened("set_root"):
+            self._root = Path(root)
+
+    @property
+    def root(self) -> Path:
+        """Folder that is rendered into."""
+        return self._root
+
+    def save_file(self, path: str | Path) -> None:
+        """Write the scene as it is now into a .blend, with the settings that it is rendered with."""
+        with self._opened("save_file"):
+            self._query("save", path=str(Path(path).resolve()))
+
+    def missing_files(self) -> list[str]:
+        """What pictures lack, one sentence each: missing textures and libraries, scripts that did not run."""
+        with self._opened("missing_files"):
+            found: list[str] = self._query("missing")
+            return found
+
+    def scene_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner, (3,) each, world space, of the boxes around all that renders at the current frame.
+
+        Raises:
+            SceneError: nothing renders.
+        """
+        import numpy as np
+
+        with self._opened("scene_bounds"):
+            found = self._query("bounds", frame=self._frame - self._shift)
+            if found is None:
+                raise SceneError("scene_bounds: nothing in the scene renders")
+            return np.array(found[0]), np.array(found[1])
+
+    def ping(self) -> None:
+        """Return when Blender has answered."""
+        with self._lock:
+            self._check_open("ping", also=State.NEW)
+            self._ask(Asked("ping", lambda worker: {}))
+
+    # Settings.
+
+    def set_resolution(self, height: int, width: int) -> None:
+        """Size of the picture, pixels."""
+        self._configure("set_resolution", height=height, width=width)
+
+    def image_settings(
+        self,
+        file_format: Literal["PNG", "JPEG", "OPEN_EXR"] | None = None,
+        bit_depth: int | None = None,
+        exr_codec: Literal["NONE", "RLE", "ZIPS", "ZIP", "PIZ"] | None = None,
+    ) -> None:
+        """How pictures are stored; what is None stays. See `RenderConfig` for what goes together."""
+        self._configure("image_settings", file_format=file_format, bit_depth=bit_depth, exr_codec=exr_codec)
+
+    def cycles_settings(
+        self,
+        device_type: Literal["auto", "cpu", "cuda", "optix", "hip", "oneapi", "metal"] | None = None,
+        max_samples: int | None = None,
+        adaptive_threshold: float | None = None,
+        use_denoising: bool | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """How Cycles samples; what is None stays. `adaptive_threshold` 0 switches adaptive sampling off."""
+        self._configure(
+            "cycles_settings",
+            device_type=device_type,
+            max_samples=max_samples,
+            adaptive_threshold=adaptive_threshold,
+            use_denoising=use_denoising,
+            seed=seed,
+        )
+
+    def use_animations(self, enable: bool = True) -> None:
+        """Whether the scene moves; otherwise all but the camera stands still as at the first frame."""
+        self._configure("use_animations", use_animations=enable)
+
+    def use_motion_blur(self, enable: bool = True) -> None:
+        """Whether pictures have motion blur; by default as the scene has it. Ground truth never has."""
+        self._configure("use_motion_blur", use_motion_blur=enable)
+
+    def load_addons(self, *addons: str) -> None:
+        """Enable Blender add-ons by module name; the scene is opened again with them."""
+        self._configure("load_addons", addons=(*self.config.addons, *addons))
+
+    def include_depths(self, enable: bool = True) -> None:
+        """Write planar depth: scene units along the optical axis, background +inf."""
+        self._configure("include_depths", depths=enable)
+
+    def include_normals(self, enable: bool = True) -> None:
+        """Write unit normals in the camera's frame: +X right, +Y up, +Z towards the viewer."""
+        self._configure("include_normals", normals=enable)
+
+    def include_flows(self, enable: bool = True, direction: Literal["forward", "backward"] | None = None) -> None:
+        """Write optical flow in pixels: forward (u right, v down), then backward. `direction` is that of previews."""
+        self._configure("include_flows", flows=enable, flow_direction=direction)
+
+    def include_segmentations(self, enable: bool = True) -> None:
+        """Write object ids: whole numbers, 0 is background."""
+        self._configure("include_segmentations", segmentations=enable)
+
+    def include_previews(self, enable: bool = True) -> None:
+        """Write a colour picture beside each file of ground truth."""
+        self._configure("include_previews", debug=enable)
+
+    # Time.
+
+    def original_fps(self) -> float:
+        """Frames per second as authored."""
+        with self._opened("original_fps"):
+            fps: float = self._query("about_range")["fps"]
+            return fps
+
+    def animation_range(self) -> range:
+        """Frames of the (stretched) timeline that show the animation."""
+        with self._opened("animation_range"):
+            about = self._query("about_range")
+            whole = stretched_range(about["start"], about["end"], self.config.keyframe_multiplier)
+            return range(whole.start + self._shift, whole.stop + self._shift)
+
+    def animation_range_tuple(self) -> tuple[int, int]:
+        """First and last frame, inclusive, of `animation_range`."""
+        whole = self.animation_range()
+        return whole.start, whole.stop - 1
+
+    def set_animation_range(self, start: int | None = None, end: int | None = None) -> None:
+        """Let the animation go from one authored frame to another, inclusive; what is None stays."""
+        with self._opened("set_animation_range"):
+            about = self._query("about_range")
+            first, last = about["start"] if start is None else start, about["end"] if end is None else end
+            if first > last:
+                raise ConfigError(f"set_animation_range: there is no frame from {first} to {last}")
+            self._edit("range_of_frames", start=first, end=last)
+
+    def move_keyframes(self, scale: float = 1.0, shift: int = 0) -> None:
+        """Slow everything that moves down: what was shown at frame t is shown at `scale * t + shift`.
+
+        Args:
+            scale: a ratio of two whole numbers up to 900. Frame rate and timeline are stretched by it, the shutter
+                keeps its seconds; see docs/slow-motion.md.
+            shift: whole frames.
+        Raises:
+            ClientStateError: the scene was edited already: it is not clear which frames were meant then.
+        """
+        with self._opened("move_keyframes"):
+            if self._edits:
+                raise ClientStateError("move_keyframes: call it before anything is changed in the scene")
+            self._configure("move_keyframes", keyframe_multiplier=scale)
+            self._shift = shift
+            self._frame = self.animation_range().start
+
+    def set_current_frame(self, frame: int) -> None:
+        """The frame that `render_current_frame`, `camera_extrinsics` and their like mean; at first the animation's."""
+        with self._opened("set_current_frame"):
+            self._frame = frame
+
+    # The camera.
+
+    def camera_extrinsics(self) -> Matrix:
+        """c2w, (4, 4), of the camera at the current frame, in scene units; without the scale of the object."""
+        from visionsim.cameras import c2w_from_blender
+
+        with self._opened("camera_extrinsics"):
+            return c2w_from_blender(self._query("camera_at", frame=self._frame - self._shift)["matrix_world"])
+
+    def camera_intrinsics(self) -> Matrix:
+        """K, (3, 3), of the camera at the current frame, in pixels; pixel centres lie at half-integers.
+
+        Raises:
+            SceneError: the camera is no perspective one, and has none.
+        """
+        from visionsim.cameras import Intrinsics, camera_from_blender
+
+        with self._opened("camera_intrinsics"):
+            camera = camera_from_blender(self._query("camera_at", frame=self._frame - self._shift))
+            if not isinstance(camera, Intrinsics):
+                raise SceneError(f"camera_intrinsics: a camera of model {camera.model} has no K")
+            return camera.K
+
+    def unbind_camera(self) -> None:
+        """Free the camera of parents, constraints and animation; it stays where it is at the current frame.
+
+        All that moves the camera does so first if it has not been done.
+        """
+        with self._opened("unbind_camera"):
+            self._edit("free_camera", frame=self._frame - self._shift)
+            self._edits.camera_is_free = True
+
+    def position_camera(
+        self, location: ArrayLike, rotation: ArrayLike | None = None, *, look_at: ArrayLike | None = None
+    ) -> None:
+        """Put the camera somewhere, where it stands still at all frames.
+
+        Args:
+            location: (3,), world, scene units.
+            rotation: (3, 3) camera-to-world, or (4,) quaternion w, x, y, z; by default as it is at the current frame.
+            look_at: (3,), world: the point in the middle of the picture, with the world's +Z up in it.
+        """
+        with self._opened("position_camera"):
+            if look_at is not None and rotation is not None:
+                raise ConfigError("position_camera: either rotation or look_at, not both")
+            if look_at is not None:
+                c2w = c2w_looking_at(location, look_at)
+            else:
+                c2w = c2w_of(location, self.camera_extrinsics()[:3, :3] if rotation is None else rotation)
+            self._pose(c2w)
+
+    def rotate_camera(self, angle: float) -> None:
+        """Turn the camera about its optical axis, where it then stands still as at the current frame.
+
+        Args:
+            angle: radians; the camera turns to the left, its picture to the right.
+        """
+        import numpy as np
+
+        with self._opened("rotate_camera"):
+            c2w = self.camera_extrinsics()
+            turn = np.eye(4)
+            turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+            self._pose(c2w @ turn)
+
+    def set_camera_keyframe(self, frame: int, matrix: ArrayLike | None = None) -> None:
+        """Set a keyframe of the camera's pose. Between keyframes it moves and turns evenly.
+
+        Args:
+            frame: authored frame.
+            matrix: c2w, (4, 4); by default where the camera is at the current frame.
+        """
+        with self._opened("set_camera_keyframe"):
+            poses = checked_poses("matrix", [self.camera_extrinsics() if matrix is None else matrix])
+            self._keyframe([frame], poses)
+
+    def set_camera_trajectory(self, c2w: ArrayLike, start: int = 0) -> None:
+        """Let the camera go along poses, one for each authored frame from `start`; they become the animation's range.
+
+        Args:
+            c2w: (N, 4, 4), rigid, world, scene units.
+            start: authored frame of the first one.
+        Raises:
+            ShapeError: not (N, 4, 4).
+            ConfigError: not all of them are rigid.
+        """
+        with self._opened("set_camera_trajectory"):
+            poses = checked_poses("c2w", c2w)
+            self._edits.camera_is_free = False  # Keyframes from before are not part of it.
+            self._keyframe(list(range(start, start + len(poses))), poses)
+            self._edit("range_of_frames", start=start, end=start + len(poses) - 1)
+            self._frame = self.animation_range().start
+
+    def _pose(self, c2w: Matrix) -> None:
+        self._edit("pose_camera", c2w=c2w.tolist())
+        self._edits.camera_is_free = True
+
+    def _keyframe(self, frames: list[int], poses: np.ndarray) -> None:
+        if not self._edits.camera_is_free:
+            self.unbind_camera()
+        self._edit("keyframe_camera", frames=frames, c2w=poses.tolist())
+
+    # Your own code.
+
+    def call(self, source: str | Path, function: str, /, **arguments: Any) -> Any:
+        """Call a function of yours inside Blender, to change the scene.
+
+        Each process calls it, also one that takes over from another that died: the same arguments must do the same, so
+        give it a seed for what is random.
+
+        Args:
+            source: a Python file, or the name of a module that this Python finds. It may import bpy, numpy, what
+                Blender brings along, and its neighbours.
+            function: its name.
+            arguments: of the function; plain JSON values.
+        Returns:
+            What it returned: JSON values, with numpy arrays in any place.
+        Raises:
+            ScriptError: it raised an exception; the message has it, with the line.
+            InputNotFound: there is no such file or module.
+        """
+        with self._opened("call"):
+            return self._run_script("call", source, function, arguments, lambda given: self._edit("call", **given))
+
+    def query(self, source: str | Path, function: str, /, **arguments: Any) -> Any:
+        """As `call`, for a function that changes nothing: one process calls it, once."""
+        with self._opened("query"):
+            return self._run_script("query", source, function, arguments, lambda given: self._query("call", **given))
+
+    def _run_script(
+        self, method: str, source: str | Path, function: str, arguments: Mapping[str, Any], send: Any
+    ) -> Any:
+        path = script_path(method, source)
+        try:
+            json.dumps(arguments, allow_nan=False)
+        except (TypeError, ValueError) as exc:
+            raise ConfigError(f"{method}: arguments of {function}() must be plain JSON values: {exc}") from exc
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        try:
+            return unpacked(send({"path": str(path), "function": function, "arguments": arguments, "digest": digest}))
+        except SceneError as exc:
+            raise ScriptError(str(exc)) from exc
+
+    # Rendering.
+
+    def render_animation(
+        self,
+        frame_start: int | None = None,
+        frame_end: int | None = None,
+        frame_step: int = 1,
+        *,
+        allow_skips: bool = True,
+        dry_run: bool = False,
+        update_fn: ProgressFn | None = None,
+    ) -> RunReport | Plan:
+        """Render the animation, or part of it, and write transforms.json.
+
+        What is on disk already, was rendered after the same edits and is intact is kept.
+
+        Args:
+            frame_start: first (stretched) frame; by default the animation's.
+            frame_end: last frame, inclusive.
+            frame_step: render every n-th frame.
+            allow_skips: keep frames that are there; otherwise all are rendered again.
+            dry_run: render nothing, write nothing, and return the Plan.
+            update_fn: called with the number of frames done, and that of all.
+        Raises:
+            RenderError: frames could not be rendered; the others were. Its `report` says which and why.
+            SamplingError: the frames are not within the animation.
+            SettingsMismatch: the folder has frames that were rendered with other settings.
+            KeyboardInterrupt: the frames in hand are done.
+        """
+        with self._opened("render_animation"):
+            request = ShiftedRequest(
+                self._scene.blend, self._root, frame_start, frame_end, frame_step, self._labels, self._shift
+            )
+            return self._render(request, allow_skips=allow_skips, dry_run=dry_run, update_fn=update_fn)
+
+    def render_frames(
+        self, frames: Iterable[int], *, allow_skips: bool = True, update_fn: ProgressFn | None = None
+    ) -> RunReport:
+        """Render these (stretched) frames; transforms.json is about all frames that are in the folder then.
+
+        Arguments and errors are those of `render_animation`; frames outside of the animation may be asked for, too.
+        """
+        with self._opened("render_frames"):
+            request = FramesRequest(self._scene.blend, self._root, tuple(sorted(set(frames))), self._labels)
+            report = self._render(request, allow_skips=allow_skips, dry_run=False, update_fn=update_fn)
+            assert isinstance(report, RunReport)
+            return report
+
+    def render_frame(self, frame: int, *, allow_skips: bool = True) -> RunReport:
+        """Render a (stretched) frame; see `render_frames`, which takes less time for many."""
+        return self.render_frames([frame], allow_skips=allow_skips)
+
+    def render_current_frame(self, *, allow_skips: bool = True) -> RunReport:
+        """Render the current frame; see `render_frames`."""
+        return self.render_frames([self._frame], allow_skips=allow_skips)
+
+    def render_animation_async(
+        self,
+        frame_start: int | None = None,
+        frame_end: int | None = None,
+        frame_step: int = 1,
+        *,
+        allow_skips: bool = True,
+        update_fn: ProgressFn | None = None,
+    ) -> RenderHandle:
+        """As `render_animation`, but return at once. `update_fn` is called from another thread."""
+        self._check_open("render_animation_async")
+        return self._later(
+            lambda: self.render_animation(
+                frame_start, frame_end, frame_step, allow_skips=allow_skips, update_fn=update_fn
+            )
+        )
+
+    def render_frames_async(
+        self, frames: Iterable[int], *, allow_skips: bool = True, update_fn: ProgressFn | None = None
+    ) -> RenderHandle:
+        """As `render_frames`, but return at once. `update_fn` is called from another thread."""
+        self._check_open("render_frames_async")
+        wanted = tuple(frames)
+        return self._later(lambda: self.render_frames(wanted, allow_skips=allow_skips, update_fn=update_fn))
+
+    def render_frame_async(self, frame: int, *, allow_skips: bool = True) -> RenderHandle:
+        """As `render_frame`, but return at once."""
+        return self.render_frames_async([frame], allow_skips=allow_skips)
+
+    def render_current_frame_async(self, *, allow_skips: bool = True) -> RenderHandle:
+        """As `render_current_frame`, but return at once."""
+        return self.render_frames_async([self._frame], allow_skips=allow_skips)
+
+    def empty_transforms(self) -> dict[str, Any]:
+        """transforms.json as it would be now, without frames: camera, conventions, generator. Values of the camera are
+        those of the current frame."""
+        from visionsim.dataset.schema import transforms_head
+
+        with self._opened("empty_transforms"):
+            plan = self._render(
+                ShiftedRequest(self._scene.blend, self._root, labels=self._labels, shift=self._shift),
+                allow_skips=True, dry_run=True, update_fn=None,
+            )  # fmt: skip
+            assert isinstance(plan, Plan)
+            (scene,) = plan.scenes
+            assert scene.info is not None
+            camera = self._query("camera_at", frame=self._frame - self._shift)
+            kinds = self.config.ground_truths
+            settings = ScriptRun.settings_with(self.config, scene.info)
+            return transforms_head(
+                camera, kinds, settings=settings, fps=fps_of(scene.info, self.config.keyframe_multiplier)
+            )
+
+    def _later(self, what: Any) -> RenderHandle:
+        future: Future[Any] = self._background.submit(what)
+        return RenderHandle(future)
+
+    def _render(
+        self,
+        request: AnimationRequest | FramesRequest,
+        *,
+        allow_skips: bool,
+        dry_run: bool,
+        update_fn: ProgressFn | None,
+        observe: Observer | None = None,
+    ) -> RunReport | Plan:
+        started = time.monotonic()
+        config = dataclasses.replace(self.config)
+        check_config(config)
+        run = ScriptRun(
+            request,
+            config,
+            self.config.jobs,
+            self._scene,
+            self._edits,
+            counting(update_fn, observe),
+            shift=self._shift,
+            keep=isinstance(request, FramesRequest),
+            again=not allow_skips,
+        )
+        self._pool.reopen()
+        with run:
+            plan = make_plan(run, self._pool)
+            if plan is None:
+                raise KeyboardInterrupt
+            if message := run.errors.get(self._scene.name):
+                raise SceneError(message)
+            if dry_run:
+                return plan
+            report = carry_out(run, self._pool, plan, started)
+        if report.failures:
+            self._edits.forget_workers()
+            failures = "\n".join(f"    frames {list(f.frames)}: {f.message}" for f in report.failures)
+            raise RenderError(f"{len(report.failures)} failures in {self._scene.name}:\n{failures}", report)
+        if report.interrupted:
+            raise KeyboardInterrupt
+        return report
+
+    # How things are asked.
+
+    @contextmanager
+    def _opened(self, method: str) -> Iterator[None]:
+        """Have the scene open, and no one else ask meanwhile."""
+        with self._lock:
+            self._check_open(method)
+            yield
+
+    def _check_open(self, method: str, also: State = State.OPEN) -> None:
+        if self._state not in (State.OPEN, also):
+            raise ClientStateError(f"{method}: this client {self._state.value}")
+
+    def _configure(self, method: str, **changes: Any) -> None:
+        with self._lock:
+            self._check_open(method, also=State.NEW)
+            wanted = {name: value for name, value in changes.items() if value is not None}
+            config = dataclasses.replace(self.config, **wanted)
+            check_config(config)
+            self.config = config
+
+    def _edit(self, name: str, **arguments: Any) -> Any:
+        with self._edits.adding(name, arguments):
+            return self._ask(Asked("perform", lambda worker: self._edits.request(worker, self._scene, self.config)))
+
+    def _query(self, name: str, **arguments: Any) -> Any:
+        query = [name, arguments]
+        ask = Asked("perform", lambda worker: {**self._edits.request(worker, self._scene, self.config), "query": query})
+        return self._ask(ask)
+
+    def _ask(self, asked: Asked) -> Any:
+        """Have one process answer.
+
+        Raises:
+            WorkerCrashed: each process that tried died.
+            WorkerError: Blender could not do it.
+            SceneError: the scene does not allow it.
+        """
+        self._pool.reopen()
+        if not self._pool.run([Job(self._scene.name)], asked):
+            raise KeyboardInterrupt
+        fail = asked.fail
+        if fail is None:
+            return asked.result.get("value")
+        self._edits.forget_workers()
+        if fail.set_aside:
+            raise WorkerCrashed(fail.message.partition("opening it, ")[2] or fail.message)
+        raise (WorkerError if fail.kind == "frame" else SceneError)(fail.message)
+
+
+class BlenderClients(BlenderClient):
+    """Several Blender processes that have one scene open. Frames are split over them; all else is as with one."""
+
+    @classmethod
+    @contextmanager
+    def spawn(
+        cls: type[Client],
+        jobs: int = 1,
+        *,
+        executable: str | None = None,
+        timeout: float | None = None,
+        log_dir: str | Path | None = None,
+        autoexec: bool = False,
+        device_type: str = "auto",
+    ) -> Iterator[Client]:
+        """Start `jobs` Blender processes for one scene; the rest is as of `BlenderClient.spawn`."""
+        with cls._spawned(jobs, executable, timeout, log_dir, autoexec, device_type) as client:
+            yield client
+
+    @staticmethod
+    def pool(
+        jobs: int = 1,
+        *,
+        log_dir: str | Path | None = None,
+        timeout: float | None = None,
+        executable: str | None = None,
+        autoexec: bool = False,
+        device_type: str = "auto",
+    ) -> ClientPool:
+        """A pool of clients, each with a process of its own, for work on many scenes; see `ClientPool`."""
+        from visionsim.simulation.client_pool import ClientPool
+
+        config = RenderConfig(
+            executable=executable,
+            timeout=timeout,
+            autoexec=autoexec,
+            device_type=device_type,  # type: ignore[arg-type]
+        )
+        return ClientPool(jobs, config, log_dir)
+
+
+@overload
+def counting(update_fn: ProgressFn | None, observe: Observer) -> Observer: ...
+@overload
+def counting(update_fn: ProgressFn | None, observe: Observer | None) -> Observer: ...
+def counting(update_fn: ProgressFn | None, observe: Observer | None) -> Observer:
+    """An observer that calls both."""
+    counts = [0, 0]
+
+    def tell(event: Any) -> None:
+        if observe is not None:
+            observe(event)
+        if isinstance(event, RunPlanned):
+            counts[:] = sum(event.kept.values()), event.plan.num_frames
+        elif isinstance(event, FrameDone):
+            counts[0] += 1
+        else:
+            return
+        if update_fn is not None:
+            update_fn(*counts)
+
+    return tell
+
+
+def script_path(method: str, source: str | Path) -> Path:
+    """The file of a script or module."""
+    path = Path(source)
+    if path.is_file():
+        return path.resolve()
+    if isinstance(source, str) and all(part.isidentifier() for part in source.split(".")):
+        try:
+            spec = importlib.util.find_spec(source)
+        except ModuleNotFoundError:
+            spec = None
+        if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
+            return Path(spec.origin).resolve()
+    raise InputNotFound(f"{method}: there is no such Python file, nor a module of that name: {source}")
+
+
+def render_job(
+    client: BlenderClient,
+    blend_file: str | Path,
+    root: str | Path,
+    config: RenderConfig | None = None,
+    *,
+    frame_start: int | None = None,
+    frame_end: int | None = None,
+    frame_step: int = 1,
+    labels: str | Path | LabelRules | None = None,
+    update_fn: ProgressFn | None = None,
+    observe: Observer | None = None,
+) -> RunReport:
+    """What `visionsim render-animation` does, with a client of yours that has no scene yet.
+
+    Args:
+        client: its processes are used; those settings of `config` that are about processes are not.
+        blend_file: the scene.
+        root: folder.
+        config: what to render and how; by default as the client is set up.
+        frame_start, frame_end, frame_step: as of `BlenderClient.render_animation`.
+        labels: file of patterns that give objects their classes.
+        update_fn: called with the number of frames done, and that of all.
+        observe: called with each event of `visionsim.simulation.report`.
+    Raises:
+        RenderError: frames could not be rendered; the others were.
+    """
+    if config is not None:
+        own = client.config
+        client.config = dataclasses.replace(
+            config, executable=own.executable, jobs=own.jobs, timeout=own.timeout, autoscale=False
+        )
+    client.initialize(blend_file, root, labels=labels)
+    request = AnimationRequest(Path(blend_file), Path(root), frame_start, frame_end, frame_step, client._labels)
+    report = client._render(
+        request, allow_skips=client.config.allow_skips, dry_run=False, update_fn=update_fn, observe=observe
+    )
+    assert isinstance(report, RunReport)
+    return report
