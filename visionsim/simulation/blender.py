@@ -15,49 +15,27 @@ the docstring says so. Poses are c2w, (4, 4), as Blender has them: +X right, +Y 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.util
-import json
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from visionsim.errors import (
-    ClientStateError,
-    ConfigError,
-    InputNotFound,
-    RenderError,
-    SceneError,
-    ScriptError,
-    WorkerCrashed,
-    WorkerError,
-)
-from visionsim.simulation.config import RenderConfig, check_config
+from visionsim.errors import ClientStateError, ConfigError, SceneError
+from visionsim.simulation.config import DeviceType, ExrCodec, FileFormat, FlowDirection, RenderConfig
 from visionsim.simulation.editor import (
-    Asked,
-    Edits,
     FramesRequest,
     ScriptRun,
     ShiftedRequest,
     c2w_looking_at,
     c2w_of,
     checked_poses,
-    unpacked,
 )
 from visionsim.simulation.handle import RenderHandle
-from visionsim.simulation.host import this_machine, worker_environment_of
-from visionsim.simulation.jobs import Job
 from visionsim.simulation.labels import LabelRules
 from visionsim.simulation.plan import Plan, SceneFile, fps_of, stretched_range
-from visionsim.simulation.pool import Pool
-from visionsim.simulation.process import blender_command
-from visionsim.simulation.report import FrameDone, Observer, RunPlanned, RunReport
-from visionsim.simulation.run import AnimationRequest, carry_out, make_plan
+from visionsim.simulation.report import Observer, RunReport
+from visionsim.simulation.run import AnimationRequest
+from visionsim.simulation.session import Client, Session, State
 from visionsim.types import ProgressFn
 
 if TYPE_CHECKING:
@@ -67,57 +45,11 @@ if TYPE_CHECKING:
     from visionsim.simulation.client_pool import ClientPool
     from visionsim.types import Matrix
 
-__all__ = ["BlenderClient", "BlenderClients", "render_job", "spawn_pool"]
-
-Client = TypeVar("Client", bound="BlenderClient")
+__all__ = ["BlenderClient", "BlenderClients", "render_job"]
 
 
-class State(Enum):
-    """Life of a client."""
-
-    NEW = "has no scene yet: call initialize(blend_file, root) first"
-    OPEN = "has a scene already; spawn another client, or take one from a pool, for another scene"
-    CLOSED = "is closed: its `with` block has ended"
-
-
-@contextmanager
-def spawn_pool(
-    executable: str | None, jobs: int, timeout: float | None = None, log_dir: str | Path | None = None
-) -> Iterator[Pool]:
-    """Blender processes, and what watches over them, for as long as the `with` block lasts.
-
-    Raises:
-        BlenderNotFound: there is no Blender; the message says what was tried.
-    """
-    machine = this_machine("auto")
-    with Pool(
-        blender_command(executable),
-        jobs=jobs,
-        timeout=timeout,
-        environment=lambda place: worker_environment_of(place, jobs, machine),
-    ) as pool:
-        if log_dir is not None:
-            pool.log_to(Path(log_dir))
-        yield pool
-
-
-class BlenderClient:
+class BlenderClient(Session):
     """A Blender process and the scene that it has open. Made by `spawn`, or by a pool of clients."""
-
-    def __init__(self, pool: Pool, config: RenderConfig) -> None:
-        """For `spawn` and `ClientPool`."""
-        self._pool = pool
-        self._state = State.NEW
-        self._lock = threading.RLock()
-        self._background = ThreadPoolExecutor(1, thread_name_prefix="render")
-        self._frame = 0
-        self._shift = 0
-        self._root = Path()
-        self._scene = SceneFile("", Path())
-        self._edits = Edits()
-        self._labels: LabelRules | None = None
-        self.config = config
-        """How it renders; the methods change it."""
 
     @classmethod
     @contextmanager
@@ -128,7 +60,7 @@ class BlenderClient:
         timeout: float | None = None,
         log_dir: str | Path | None = None,
         autoexec: bool = False,
-        device_type: str = "auto",
+        device_type: DeviceType = "auto",
     ) -> Iterator[Client]:
         """Start a Blender process; it is ready when the block begins, and gone when it ends.
 
@@ -143,47 +75,9 @@ class BlenderClient:
             BlenderNotFound: there is none; the message says what was tried.
             WorkerError: it does not start; the message says why.
         """
-        with cls._spawned(1, executable, timeout, log_dir, autoexec, device_type) as client:
+        config = RenderConfig(executable=executable, timeout=timeout, autoexec=autoexec, device_type=device_type)
+        with cls._spawned(config, log_dir) as client:
             yield client
-
-    @classmethod
-    @contextmanager
-    def _spawned(
-        cls: type[Client],
-        jobs: int,
-        executable: str | None,
-        timeout: float | None,
-        log_dir: str | Path | None,
-        autoexec: bool,
-        device_type: str,
-    ) -> Iterator[Client]:
-        config = RenderConfig(
-            executable=executable,
-            jobs=jobs,
-            timeout=timeout,
-            autoexec=autoexec,
-            device_type=device_type,  # type: ignore[arg-type]
-        )
-        check_config(config)
-        with spawn_pool(executable, jobs, timeout, log_dir) as pool:
-            client = cls(pool, config)
-            try:
-                pool.start(jobs)
-                client.ping()
-                yield client
-            finally:
-                client.close()
-
-    def close(self) -> None:
-        """End whatever goes on; afterwards nothing can be asked for. The end of the `with` block does it."""
-        if self._state is State.CLOSED:
-            return
-        if not self._lock.acquire(blocking=False):
-            self._pool.abandon()  # A render goes on in another thread.
-            self._lock.acquire()
-        self._state = State.CLOSED
-        self._lock.release()
-        self._background.shutdown(wait=True, cancel_futures=True)
 
     # The scene.
 
@@ -252,12 +146,6 @@ class BlenderClient:
                 raise SceneError("scene_bounds: nothing in the scene renders")
             return np.array(found[0]), np.array(found[1])
 
-    def ping(self) -> None:
-        """Return when Blender has answered."""
-        with self._lock:
-            self._check_open("ping", also=State.NEW)
-            self._ask(Asked("ping", lambda worker: {}))
-
     # Settings.
 
     def set_resolution(self, height: int, width: int) -> None:
@@ -266,16 +154,16 @@ class BlenderClient:
 
     def image_settings(
         self,
-        file_format: Literal["PNG", "JPEG", "OPEN_EXR"] | None = None,
+        file_format: FileFormat | None = None,
         bit_depth: int | None = None,
-        exr_codec: Literal["NONE", "RLE", "ZIPS", "ZIP", "PIZ"] | None = None,
+        exr_codec: ExrCodec | None = None,
     ) -> None:
         """How pictures are stored; what is None stays. See `RenderConfig` for what goes together."""
         self._configure("image_settings", file_format=file_format, bit_depth=bit_depth, exr_codec=exr_codec)
 
     def cycles_settings(
         self,
-        device_type: Literal["auto", "cpu", "cuda", "optix", "hip", "oneapi", "metal"] | None = None,
+        device_type: DeviceType | None = None,
         max_samples: int | None = None,
         adaptive_threshold: float | None = None,
         use_denoising: bool | None = None,
@@ -311,7 +199,7 @@ class BlenderClient:
         """Write unit normals in the camera's frame: +X right, +Y up, +Z towards the viewer."""
         self._configure("include_normals", normals=enable)
 
-    def include_flows(self, enable: bool = True, direction: Literal["forward", "backward"] | None = None) -> None:
+    def include_flows(self, enable: bool = True, direction: FlowDirection | None = None) -> None:
         """Write optical flow in pixels: forward (u right, v down), then backward. `direction` is that of previews."""
         self._configure("include_flows", flows=enable, flow_direction=direction)
 
@@ -503,22 +391,30 @@ class BlenderClient:
         with self._opened("query"):
             return self._run_script("query", source, function, arguments, lambda given: self._query("call", **given))
 
-    def _run_script(
-        self, method: str, source: str | Path, function: str, arguments: Mapping[str, Any], send: Any
-    ) -> Any:
-        path = script_path(method, source)
-        try:
-            json.dumps(arguments, allow_nan=False)
-        except (TypeError, ValueError) as exc:
-            raise ConfigError(f"{method}: arguments of {function}() must be plain JSON values: {exc}") from exc
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        try:
-            return unpacked(send({"path": str(path), "function": function, "arguments": arguments, "digest": digest}))
-        except SceneError as exc:
-            raise ScriptError(str(exc)) from exc
-
     # Rendering.
 
+    @overload
+    def render_animation(
+        self,
+        frame_start: int | None = None,
+        frame_end: int | None = None,
+        frame_step: int = 1,
+        *,
+        allow_skips: bool = True,
+        dry_run: Literal[False] = False,
+        update_fn: ProgressFn | None = None,
+    ) -> RunReport: ...
+    @overload
+    def render_animation(
+        self,
+        frame_start: int | None = None,
+        frame_end: int | None = None,
+        frame_step: int = 1,
+        *,
+        allow_skips: bool = True,
+        dry_run: Literal[True],
+        update_fn: ProgressFn | None = None,
+    ) -> Plan: ...
     def render_animation(
         self,
         frame_start: int | None = None,
@@ -626,100 +522,6 @@ class BlenderClient:
                 camera, kinds, settings=settings, fps=fps_of(scene.info, self.config.keyframe_multiplier)
             )
 
-    def _later(self, what: Any) -> RenderHandle:
-        future: Future[Any] = self._background.submit(what)
-        return RenderHandle(future)
-
-    def _render(
-        self,
-        request: AnimationRequest | FramesRequest,
-        *,
-        allow_skips: bool,
-        dry_run: bool,
-        update_fn: ProgressFn | None,
-        observe: Observer | None = None,
-    ) -> RunReport | Plan:
-        started = time.monotonic()
-        config = dataclasses.replace(self.config)
-        check_config(config)
-        run = ScriptRun(
-            request,
-            config,
-            self.config.jobs,
-            self._scene,
-            self._edits,
-            counting(update_fn, observe),
-            shift=self._shift,
-            keep=isinstance(request, FramesRequest),
-            again=not allow_skips,
-        )
-        self._pool.reopen()
-        with run:
-            plan = make_plan(run, self._pool)
-            if plan is None:
-                raise KeyboardInterrupt
-            if message := run.errors.get(self._scene.name):
-                raise SceneError(message)
-            if dry_run:
-                return plan
-            report = carry_out(run, self._pool, plan, started)
-        if report.failures:
-            self._edits.forget_workers()
-            failures = "\n".join(f"    frames {list(f.frames)}: {f.message}" for f in report.failures)
-            raise RenderError(f"{len(report.failures)} failures in {self._scene.name}:\n{failures}", report)
-        if report.interrupted:
-            raise KeyboardInterrupt
-        return report
-
-    # How things are asked.
-
-    @contextmanager
-    def _opened(self, method: str) -> Iterator[None]:
-        """Have the scene open, and no one else ask meanwhile."""
-        with self._lock:
-            self._check_open(method)
-            yield
-
-    def _check_open(self, method: str, also: State = State.OPEN) -> None:
-        if self._state not in (State.OPEN, also):
-            raise ClientStateError(f"{method}: this client {self._state.value}")
-
-    def _configure(self, method: str, **changes: Any) -> None:
-        with self._lock:
-            self._check_open(method, also=State.NEW)
-            wanted = {name: value for name, value in changes.items() if value is not None}
-            config = dataclasses.replace(self.config, **wanted)
-            check_config(config)
-            self.config = config
-
-    def _edit(self, name: str, **arguments: Any) -> Any:
-        with self._edits.adding(name, arguments):
-            return self._ask(Asked("perform", lambda worker: self._edits.request(worker, self._scene, self.config)))
-
-    def _query(self, name: str, **arguments: Any) -> Any:
-        query = [name, arguments]
-        ask = Asked("perform", lambda worker: {**self._edits.request(worker, self._scene, self.config), "query": query})
-        return self._ask(ask)
-
-    def _ask(self, asked: Asked) -> Any:
-        """Have one process answer.
-
-        Raises:
-            WorkerCrashed: each process that tried died.
-            WorkerError: Blender could not do it.
-            SceneError: the scene does not allow it.
-        """
-        self._pool.reopen()
-        if not self._pool.run([Job(self._scene.name)], asked):
-            raise KeyboardInterrupt
-        fail = asked.fail
-        if fail is None:
-            return asked.result.get("value")
-        self._edits.forget_workers()
-        if fail.set_aside:
-            raise WorkerCrashed(fail.message.partition("opening it, ")[2] or fail.message)
-        raise (WorkerError if fail.kind == "frame" else SceneError)(fail.message)
-
 
 class BlenderClients(BlenderClient):
     """Several Blender processes that have one scene open. Frames are split over them; all else is as with one."""
@@ -734,10 +536,13 @@ class BlenderClients(BlenderClient):
         timeout: float | None = None,
         log_dir: str | Path | None = None,
         autoexec: bool = False,
-        device_type: str = "auto",
+        device_type: DeviceType = "auto",
     ) -> Iterator[Client]:
         """Start `jobs` Blender processes for one scene; the rest is as of `BlenderClient.spawn`."""
-        with cls._spawned(jobs, executable, timeout, log_dir, autoexec, device_type) as client:
+        config = RenderConfig(
+            executable=executable, jobs=jobs, timeout=timeout, autoexec=autoexec, device_type=device_type
+        )
+        with cls._spawned(config, log_dir) as client:
             yield client
 
     @staticmethod
@@ -748,56 +553,13 @@ class BlenderClients(BlenderClient):
         timeout: float | None = None,
         executable: str | None = None,
         autoexec: bool = False,
-        device_type: str = "auto",
+        device_type: DeviceType = "auto",
     ) -> ClientPool:
         """A pool of clients, each with a process of its own, for work on many scenes; see `ClientPool`."""
         from visionsim.simulation.client_pool import ClientPool
 
-        config = RenderConfig(
-            executable=executable,
-            timeout=timeout,
-            autoexec=autoexec,
-            device_type=device_type,  # type: ignore[arg-type]
-        )
+        config = RenderConfig(executable=executable, timeout=timeout, autoexec=autoexec, device_type=device_type)
         return ClientPool(jobs, config, log_dir)
-
-
-@overload
-def counting(update_fn: ProgressFn | None, observe: Observer) -> Observer: ...
-@overload
-def counting(update_fn: ProgressFn | None, observe: Observer | None) -> Observer: ...
-def counting(update_fn: ProgressFn | None, observe: Observer | None) -> Observer:
-    """An observer that calls both."""
-    counts = [0, 0]
-
-    def tell(event: Any) -> None:
-        if observe is not None:
-            observe(event)
-        if isinstance(event, RunPlanned):
-            counts[:] = sum(event.kept.values()), event.plan.num_frames
-        elif isinstance(event, FrameDone):
-            counts[0] += 1
-        else:
-            return
-        if update_fn is not None:
-            update_fn(*counts)
-
-    return tell
-
-
-def script_path(method: str, source: str | Path) -> Path:
-    """The file of a script or module."""
-    path = Path(source)
-    if path.is_file():
-        return path.resolve()
-    if isinstance(source, str) and all(part.isidentifier() for part in source.split(".")):
-        try:
-            spec = importlib.util.find_spec(source)
-        except ModuleNotFoundError:
-            spec = None
-        if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
-            return Path(spec.origin).resolve()
-    raise InputNotFound(f"{method}: there is no such Python file, nor a module of that name: {source}")
 
 
 def render_job(

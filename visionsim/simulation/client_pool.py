@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from visionsim.errors import ClientStateError, ConfigError
-from visionsim.simulation.blender import BlenderClient, spawn_pool
+from visionsim.simulation.blender import BlenderClient
 from visionsim.simulation.config import RenderConfig, check_config
-from visionsim.simulation.pool import Pool
+from visionsim.simulation.pool import Pool, spawn_pool
 
 __all__ = ["AsyncResult", "ClientPool"]
 
@@ -55,6 +55,29 @@ class AsyncResult(Generic[T]):
         return self._future.exception() is None
 
 
+class Seat:
+    """A Blender process of the pool, which one client after the other uses; started when the first one needs it."""
+
+    def __init__(self, config: RenderConfig, log_dir: Path | None) -> None:
+        self.log_dir = log_dir
+        self._config = config
+        self._pool: Pool | None = None
+        self._open = contextlib.ExitStack()
+
+    def pool(self) -> Pool:
+        """Raises BlenderNotFound if there is none."""
+        if self._pool is not None and not self._pool.usable:
+            self.close()  # The client before was ended in the middle of something.
+        if self._pool is None:
+            self._pool = self._open.enter_context(spawn_pool(self._config, 1, self.log_dir))
+        return self._pool
+
+    def close(self) -> None:
+        """End the process."""
+        self._pool = None
+        self._open.close()
+
+
 class ClientPool:
     """Clients, each with a Blender process of its own, that call a function of yours for many scenes.
 
@@ -70,12 +93,12 @@ class ClientPool:
             raise ConfigError(f"jobs={jobs}: must be at least 1")
         check_config(config)
         self._config = config
-        self._log_dir = None if log_dir is None else Path(log_dir)
-        self._jobs = jobs
-        self._stack = contextlib.ExitStack()
-        self._seats: queue.SimpleQueue[tuple[int, Pool | None]] = queue.SimpleQueue()
-        for number in range(jobs):
-            self._seats.put((number, None))
+        self._seats: queue.SimpleQueue[Seat] = queue.SimpleQueue()
+        self._all_seats = [
+            Seat(config, None if log_dir is None else Path(log_dir) / f"client-{n:02d}") for n in range(jobs)
+        ]
+        for seat in self._all_seats:
+            self._seats.put(seat)
         self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="client")
         self._lock = threading.Lock()
         self._clients: set[BlenderClient] = set()
@@ -136,20 +159,15 @@ class ClientPool:
         return self._threads.submit(self._call, function, args, kwds)
 
     def _call(self, function: Callable[..., T], args: tuple[Any, ...], kwds: dict[str, Any]) -> T:
-        number, pool = self._seats.get()
-        log_dir = None if self._log_dir is None else self._log_dir / f"client-{number:02d}"
+        seat = self._seats.get()
         try:
-            if pool is None:
-                opening = spawn_pool(self._config.executable, 1, self._config.timeout, log_dir)
-                with self._lock:
-                    pool = self._stack.enter_context(opening)
-            client = BlenderClient(pool, dataclasses.replace(self._config))
+            client = BlenderClient(seat.pool(), dataclasses.replace(self._config))
             with self._lock:
                 self._clients.add(client)
             try:
                 return function(client, *args, **kwds)
             except Exception as exc:
-                log = "" if log_dir is None else f"; log: {log_dir}"
+                log = "" if seat.log_dir is None else f"; log: {seat.log_dir}"
                 exc.add_note(f"in the call of {getattr(function, '__name__', 'a function')} with {args}{log}")
                 raise
             finally:
@@ -157,7 +175,7 @@ class ClientPool:
                     self._clients.discard(client)
                 client.close()
         finally:
-            self._seats.put((number, pool))
+            self._seats.put(seat)
 
     # Its end.
 
@@ -170,7 +188,8 @@ class ClientPool:
         if not self._closed:
             raise ClientStateError("join: call close() first")
         self._threads.shutdown(wait=True)
-        self._stack.close()
+        for seat in self._all_seats:
+            seat.close()
 
     def terminate(self) -> None:
         """End everything now; calls that go on see a KeyboardInterrupt."""
@@ -180,4 +199,5 @@ class ClientPool:
         for client in clients:
             client.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
-        self._stack.close()
+        for seat in self._all_seats:
+            seat.close()

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from visionsim.errors import DiskFull, VisionsimError
+from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.guard import Guard
+from visionsim.simulation.host import this_machine, worker_environment_of
 from visionsim.simulation.jobs import (
     Action,
     Answered,
@@ -37,10 +39,10 @@ from visionsim.simulation.jobs import (
     WriteFailed,
     Written,
 )
-from visionsim.simulation.process import WorkerProcess
+from visionsim.simulation.process import WorkerProcess, blender_command
 from visionsim.simulation.protocol import PROTOCOL, Done, Failed, Hello, Message, Request
 
-__all__ = ["Pool", "PoolClient"]
+__all__ = ["Pool", "PoolClient", "spawn_pool"]
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +146,7 @@ class Pool:
             environment: variables for the worker at a place, from 0 to `jobs` - 1; who replaces it gets the same.
             writers: threads that write frames.
         """
-        self._command = command
+        self.command = command
         self._client = client
         self._timeout = timeout
         self._patience = patience
@@ -162,6 +164,8 @@ class Pool:
         self._workers: dict[int, Conversation] = {}
         self._results: dict[FrameTask, Any] = {}
         self._interrupted = False
+        self.usable = True
+        """Whether it may be run again: nobody has interrupted it."""
         self._asked = 0
         self._log_dir: Path | None = None
         self._guard = Guard()
@@ -212,6 +216,7 @@ class Pool:
 
     def abandon(self) -> None:
         """From any thread: let `run` raise KeyboardInterrupt at once, as a second Ctrl-C does."""
+        self.usable = False
         self._inbox.put(None)
 
     @property
@@ -254,6 +259,7 @@ class Pool:
         if heard is None:
             raise KeyboardInterrupt
         if isinstance(heard, Interrupted):
+            self.usable = False
             self._who.note("Interrupted: finishing the frames in hand; once more to stop now")
         if isinstance(heard, (Written, WriteFailed, Interrupted)):
             self._act(self._queue.handle(heard))
@@ -339,7 +345,7 @@ class Pool:
         inbox = self._inbox
         place = min(set(range(len(self._workers) + 1)) - {talk.place for talk in self._workers.values()})
         process = WorkerProcess(
-            self._command,
+            self.command,
             self._guard.scratch / f"worker-{number}",
             lambda m: inbox.put((number, m)),
             self._environment(place),
@@ -348,7 +354,7 @@ class Pool:
         try:
             process.__enter__()
         except OSError as exc:
-            self._workers[number].verdict = f"cannot be started: {exc.strerror}: {self._command[0]}"
+            self._workers[number].verdict = f"cannot be started: {exc.strerror}: {self.command[0]}"
             inbox.put((number, None))
             return
         self._guard.began(process.pid)
@@ -428,3 +434,26 @@ class Pool:
     def _log_path(self, number: int) -> Path:
         assert self._log_dir is not None
         return self._log_dir / f"worker-{number:02d}.log"
+
+
+@contextmanager
+def spawn_pool(config: RenderConfig, jobs: int, log_dir: str | Path | None = None) -> Iterator[Pool]:
+    """Blender processes, and what watches over them, for as long as the `with` block lasts.
+
+    Args:
+        config: `executable`, `timeout` and `device_type` count.
+        jobs: processes at most.
+        log_dir: folder for what Blender says; see also `Pool.log_to`.
+    Raises:
+        BlenderNotFound: there is no Blender; the message says what was tried.
+    """
+    machine = this_machine(config.device_type)
+    with Pool(
+        blender_command(config.executable),
+        jobs=jobs,
+        timeout=config.timeout,
+        environment=lambda place: worker_environment_of(place, jobs, machine),
+    ) as pool:
+        if log_dir is not None:
+            pool.log_to(Path(log_dir))
+        yield pool

@@ -21,7 +21,6 @@ from visionsim.simulation.host import (
     memory_warning,
     num_workers,
     this_machine,
-    worker_environment_of,
 )
 from visionsim.simulation.jobs import Job
 from visionsim.simulation.labels import LabelRules
@@ -36,10 +35,9 @@ from visionsim.simulation.plan import (
     sequence_id,
     stretched_range,
 )
-from visionsim.simulation.pool import Pool
+from visionsim.simulation.pool import Pool, spawn_pool
 from visionsim.simulation.probe import ProbeClient
 from visionsim.simulation.probe import probe as measure
-from visionsim.simulation.process import blender_command
 from visionsim.simulation.report import Observer, RunReport
 
 __all__ = ["AnimationRequest", "DatasetRequest", "carry_out", "make_plan", "run"]
@@ -163,21 +161,11 @@ def run(
     machine = this_machine(config.device_type)
     workers = num_workers(config, machine)
     client = (ProbeClient if probe else RunClient)(request, config, workers, scenes, observe, force=force)
-    command = blender_command(config.executable)
-    if config.executable is None and command[0] != sys.executable:
-        client.note(f"this Python has no bpy module: rendering with {command[0]}")
     if warning := memory_warning(config, workers, machine):
         client.note(warning)
-    with (
-        client,
-        Pool(
-            command,
-            client,
-            jobs=workers,
-            timeout=config.timeout,
-            environment=lambda place: worker_environment_of(place, workers, machine),
-        ) as pool,
-    ):
+    with client, spawn_pool(config, workers) as pool:
+        if config.executable is None and pool.command[0] != sys.executable:
+            client.note(f"this Python has no bpy module: rendering with {pool.command[0]}")
         pool.start(len(scenes))
         plan = make_plan(client, pool)
         if plan is not None and strict:

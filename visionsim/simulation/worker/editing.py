@@ -59,7 +59,7 @@ def keyframe_camera(scene: Any, scratch: Path, frames: list[int], c2w: list[list
 
 
 def call(scene: Any, scratch: Path, path: str, function: str, arguments: dict[str, Any], digest: str) -> Any:
-    """Call a function of a user's file; returns what it returned, with arrays as files in scratch.
+    """Call a function of a user's file; returns what it returned.
 
     `digest` is the file's SHA-256 as the parent saw it; here it is only remembered.
     """
@@ -69,16 +69,12 @@ def call(scene: Any, scratch: Path, path: str, function: str, arguments: dict[st
             assert spec is not None and spec.loader is not None, path
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
-            value = getattr(module, function)(**arguments)
+            return getattr(module, function)(**arguments)
         except Exception as exc:
             frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename.startswith(folder)]
             at = f", line {frames[-1].lineno}" if frames else ""
             traceback.print_exc()
             raise WorkerFault("request", f"{function}() of {path}{at}: {type(exc).__name__}: {exc}") from exc
-    try:
-        return packed(value, scratch)
-    except TypeError as exc:
-        raise WorkerFault("request", f"{function}() of {path} returned {exc}") from exc
 
 
 @contextmanager
@@ -92,8 +88,17 @@ def importable(path: str) -> Iterator[str]:
         sys.path.remove(folder)
 
 
+def answer(value: Any, scratch: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What the parent hears of what a function returned; `arguments` are those of `call`, if it was that."""
+    try:
+        return {"value": packed(value, scratch)}
+    except TypeError as exc:
+        who = f"{arguments.get('function')}() of {arguments.get('path')}"
+        raise WorkerFault("request", f"{who} returned {exc}") from exc
+
+
 def packed(value: Any, scratch: Path) -> Any:
-    """Plain JSON values; an array becomes {ARRAY: path of a .npy file}.
+    """Plain JSON values; an array becomes {ARRAY: path of a .npy file in scratch}.
 
     Raises:
         TypeError: it holds something else; the message says what.

@@ -126,12 +126,13 @@ class Service:
             self.info = None
         if query is not None:
             name, arguments = query
-            return {"value": getattr(queries, name)(bpy.context.scene, self, **arguments)}
+            value = getattr(queries, name)(bpy.context.scene, self, **arguments)
+            return editing.answer(value, self.scratch, arguments)
         if survey is not None:
             if self.info is None or truths != self.truths:
                 self.info = self._survey(**survey)
             return self.info
-        return {"value": value}
+        return editing.answer(value, self.scratch, edits[-1][1] if edits else {})
 
     def _load(self, blend: str, settings: dict[str, Any], expected: str | None) -> None:
         """Open a file and apply the run's settings."""

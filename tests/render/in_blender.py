@@ -1,0 +1,47 @@
+"""Functions that test_client.py calls inside Blender."""
+
+import os
+import signal
+
+import bpy
+import numpy as np
+
+
+def add_cubes(count, seed):
+    """Small cubes at random places; returns where, and their names."""
+    rng = np.random.default_rng(seed)
+    places = rng.uniform(-1.5, 1.5, (count, 3))
+    names = []
+    for place in places:
+        bpy.ops.mesh.primitive_cube_add(size=0.4, location=place)
+        names.append(bpy.context.object.name)
+    return {"places": places.astype(np.float32), "names": names, "last": bpy.context.object.location}
+
+
+def remove(name):
+    bpy.data.objects.remove(bpy.data.objects[name])
+
+
+def names():
+    return sorted(obj.name for obj in bpy.data.objects)
+
+
+def fail():
+    raise ValueError("nothing is right")
+
+
+def unspeakable():
+    return {"object": bpy.context.scene}
+
+
+def die_once(marker):
+    """Kill this Blender, the first time."""
+    if not os.path.exists(marker):
+        with open(marker, "w"):
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+def always_die():
+    os.kill(os.getpid(), signal.SIGKILL)
