@@ -3,7 +3,7 @@
 Compares the whole `visionsim` command, which writes the picture and all four ground truths, with the plain bpy loop of
 plain_loop.py, which writes the picture only; in pairs, in turn, in CPU seconds (user + system, all processes). Then the
 time to the first frame on disk, the peak memory of a worker, `--help`, a dry run of 1,000 sequences, a run that finds
-10,000 frames done, and the memory of one whose scene leaks.
+10,000 frames done, the memory of one whose scene leaks, and how quick a client is.
 """
 
 from __future__ import annotations
@@ -171,6 +171,30 @@ def resume(folder: Path, blend: Path, frames: int = 10_000) -> str:
     return f"{seconds:.2f} s in all, with Blender's start; {peak / 1e6:.0f} MB"
 
 
+def client(folder: Path, blend: Path) -> str:
+    """How long a client takes to be ready, to answer, and to be gone in the middle of a render."""
+    from visionsim.simulation.blender import BlenderClient
+
+    began = time.perf_counter()
+    with BlenderClient.spawn() as blender:
+        ready = time.perf_counter() - began
+        answers = []
+        for _ in range(1000):
+            asked = time.perf_counter()
+            blender.ping()
+            answers.append(time.perf_counter() - asked)
+        blender.initialize(blend, folder / "client")
+        blender.cycles_settings(max_samples=100_000, use_denoising=False)
+        blender.render_animation_async()
+        time.sleep(3.0)
+        began = time.perf_counter()
+    gone = time.perf_counter() - began
+    return (
+        f"ready after {ready:.2f} s (at most 1.5), an empty request takes {1e3 * median(answers):.2f} ms (at most 1), "
+        f"gone {gone:.2f} s after the block ends while it renders (at most 2)"
+    )
+
+
 def leak(folder: Path, frames: int = 500) -> str:
     """What workers hold at most while they render a scene that leaks, against the first fifty frames."""
     from tests.render.leaking import BUILDER, render_and_watch
@@ -208,6 +232,7 @@ def main() -> None:
         print(f"dry run of 1,000 sequences of 100 frames: {seconds:.2f} s more than of one", flush=True)
         (folder / "resume").mkdir()
         print(f"10,000 frames that are there already, found so in {resume(folder / 'resume', small)}", flush=True)
+        print(f"a client: {client(folder, small)}", flush=True)
         print(f"500 frames of a scene that leaks some 12 MiB a frame: workers hold at most {leak(folder)}", flush=True)
         for size in arguments.size:
             for kind in arguments.kinds or KINDS:
