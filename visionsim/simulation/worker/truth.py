@@ -36,6 +36,11 @@ Between 0 and Blender's default of 0.5 a surface is hit or missed at random.
 """
 
 
+PASSES_READ = {"Depth", "Normal", "Vector", "Object Index", "IndexOB", "Position"}
+"""An artist's pass (AOV) of one of these names gets another one meanwhile: in the file that Blender 3.4.1 writes there
+would be two, and which of them is read differs from run to run."""
+
+
 OVERRIDDEN = ("cycles.", "dof.use_dof", "pass_index", "render.use_motion_blur", "view_layers[")
 """Beginnings of data paths whose animation would undo the settings of the ground-truth render."""
 
@@ -145,6 +150,9 @@ def truth_settings(scene: Any, numbers: dict[Any, int] | None) -> Iterator[None]
         put(layer, "use", layer == wanted)
     put(wanted, "pass_alpha_threshold", ALPHA_THRESHOLD)
     put(wanted, "samples", 0)  # The layer's own number would replace the one sample.
+    for aov in wanted.aovs:
+        if aov.name in PASSES_READ:
+            put(aov, "name", f"{aov.name} of the artist")
     for obj, number in (numbers or {}).items():
         put(obj, "pass_index", number)
     try:
