@@ -239,7 +239,8 @@ class BlenderClient:
             return found
 
     def scene_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest corner, (3,) each, world space, of the boxes around all that renders at the current frame.
+        """Lowest and highest corner, (3,) each, world, scene units, of the boxes around all that renders at the current
+        frame.
 
         Raises:
             SceneError: nothing renders.
@@ -370,7 +371,8 @@ class BlenderClient:
             self._frame = self.animation_range().start
 
     def set_current_frame(self, frame: int) -> None:
-        """The frame that `render_current_frame`, `camera_extrinsics` and their like mean; at first the animation's."""
+        """The (stretched) frame that `render_current_frame`, `camera_extrinsics` and their like mean; at first the
+        animation's."""
         with self._opened("set_current_frame"):
             self._frame = frame
 
@@ -750,7 +752,10 @@ class BlenderClients(BlenderClient):
         autoexec: bool = False,
         device_type: str = "auto",
     ) -> ClientPool:
-        """A pool of clients, each with a process of its own, for work on many scenes; see `ClientPool`."""
+        """A pool of `jobs` clients, each with a process of its own, for work on many scenes; see `ClientPool`.
+
+        The rest is as of `BlenderClient.spawn`; below `log_dir` each client has a folder.
+        """
         from visionsim.simulation.client_pool import ClientPool
 
         config = RenderConfig(
