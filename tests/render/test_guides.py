@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +16,6 @@ from tests.reference.raycast import transform
 from tests.render.closed_form import FRAME_START, NUM_FRAMES, build_all, closed_form
 from visionsim.dataset.kinds import KINDS
 from visionsim.dataset.schema import read_document
-from visionsim.simulation.blender import BlenderClient
-from visionsim.simulation.process import blender_command
 
 HERE = Path(__file__).parent
 GUIDES = REPOSITORY / "docs" / "guides"
@@ -177,39 +174,3 @@ def test_every_guide_is_run_and_in_the_index() -> None:
     index = (GUIDES / "README.md").read_text(encoding="utf-8")
     assert all(f"({name}.py)" in index for name in scripts)
     assert {name for name in scripts if f'guide("{name}"' in Path(__file__).read_text()} == scripts - {"randomise"}
-
-
-def test_examples_of_the_page_run(executable, blends, tmp_path, monkeypatch, capsys) -> None:
-    """docs/python.md: the first example opens a client of its own, the others are given one."""
-    monkeypatch.chdir(tmp_path)
-    for name, blend in zip(("room", "garden"), blends, strict=True):
-        (tmp_path / f"{name}.blend").write_bytes(blend.read_bytes())
-    if executable is not None:  # The examples name none: then it is this Python's bpy, else the one on PATH.
-        monkeypatch.setattr("visionsim.simulation.blender.blender_command", lambda given: blender_command(executable))
-    overview, camera, code, pool = re.findall(
-        r"^```python\n(.*?)^```", (GUIDES.parent / "python.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
-    found: dict = {}
-    exec(overview, found)
-    assert found["report"].exit_code == 0
-    assert numbers(document(tmp_path / "renders" / "room")) == FRAMES[:2]
-    exec(pool, {})
-    assert capsys.readouterr().out == f"{[FPS, FPS]}\n"
-    assert [len(pictures(tmp_path / "thumbnails" / name)) for name in ("room", "garden")] == [1, 1]
-    with BlenderClient.spawn(executable=executable) as client:
-        client.cycles_settings(use_denoising=False)
-        client.initialize("room.blend", "moved")
-        before = client.camera_extrinsics()
-        exec(camera, {"client": client})
-        assert client.animation_range() == range(1, 4)
-        client.set_current_frame(3)
-        assert np.allclose(np.linalg.inv(before) @ client.camera_extrinsics(), translation(0, 0, -0.2), atol=1e-6)
-        low, _ = client.scene_bounds()
-        exec(code, {"client": client})
-        assert 0 < abs(client.scene_bounds()[0] - low)[0] < 0.1
-
-
-def translation(*offset: float) -> np.ndarray:
-    matrix = np.eye(4)
-    matrix[:3, 3] = offset
-    return matrix
