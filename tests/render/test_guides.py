@@ -106,7 +106,8 @@ def test_many_scenes(guide, blends) -> None:
     assert line.startswith("4 frames of 2 scenes ")
     assert sorted(path.name for path in root.iterdir()) == ["hall", "logs", "yard"]
     assert [numbers(document(root / blend.stem)) for blend in blends] == [FRAMES[:2]] * 2
-    assert {path.name for path in (root / "logs").rglob("*.log")} == {"worker-00.log"}
+    logs = sorted(path.relative_to(root / "logs").as_posix() for path in (root / "logs").rglob("*.log"))
+    assert logs == ["client-00/worker-00.log", "client-01/worker-00.log"]
 
 
 def test_camera_path(guide, blends, scene) -> None:
