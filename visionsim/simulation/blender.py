@@ -133,7 +133,8 @@ class BlenderClient(Session):
             return found
 
     def scene_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest corner, (3,) each, world space, of the boxes around all that renders at the current frame.
+        """Lowest and highest corner, (3,) each, world, scene units, of the boxes around all that renders at the current
+        frame.
 
         Raises:
             SceneError: nothing renders.
@@ -258,7 +259,8 @@ class BlenderClient(Session):
             self._frame = self.animation_range().start
 
     def set_current_frame(self, frame: int) -> None:
-        """The frame that `render_current_frame`, `camera_extrinsics` and their like mean; at first the animation's."""
+        """The (stretched) frame that `render_current_frame`, `camera_extrinsics` and their like mean; at first the
+        animation's."""
         with self._opened("set_current_frame"):
             self._frame = frame
 
@@ -555,7 +557,10 @@ class BlenderClients(BlenderClient):
         autoexec: bool = False,
         device_type: DeviceType = "auto",
     ) -> ClientPool:
-        """A pool of clients, each with a process of its own, for work on many scenes; see `ClientPool`."""
+        """A pool of `jobs` clients, each with a process of its own, for work on many scenes; see `ClientPool`.
+
+        The rest is as of `BlenderClient.spawn`; below `log_dir` each client has a folder.
+        """
         from visionsim.simulation.client_pool import ClientPool
 
         config = RenderConfig(executable=executable, timeout=timeout, autoexec=autoexec, device_type=device_type)

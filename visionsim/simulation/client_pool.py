@@ -7,7 +7,7 @@ import dataclasses
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -136,18 +136,12 @@ class ClientPool:
 
     def imap(self, function: Callable[..., T], items: Iterable[Any]) -> Iterator[T]:
         """As `map`, but each result as soon as it and those before are there; an error is raised in its place."""
-        futures = [self._submit(function, (item,), {}) for item in items]
-        return (future.result() for future in futures)
+        # Not a generator: that would end with the first error.
+        return map(Future.result, [self._submit(function, (item,), {}) for item in items])
 
     def imap_unordered(self, function: Callable[..., T], items: Iterable[Any]) -> Iterator[T]:
         """As `map`, but each result as soon as it is there; an error is raised in its place."""
-        return self._as_ready({self._submit(function, (item,), {}) for item in items})
-
-    def _as_ready(self, futures: set[Future[T]]) -> Iterator[T]:
-        while futures:
-            ready, futures = wait(futures, return_when=FIRST_COMPLETED)
-            for future in ready:
-                yield future.result()
+        return map(Future.result, as_completed([self._submit(function, (item,), {}) for item in items]))
 
     def _collected(self, futures: list[Future[T]]) -> list[T]:
         wait(futures)

@@ -175,7 +175,7 @@ def run(
         if plan is None:
             return client.finish(interrupted=True, elapsed=time.monotonic() - started)
         if not dry_run:
-            return carry_out(client, pool, plan, started)
+            return carry_out(client, pool, plan, started, config.log_dir)
         if warning := disk_warning(request.root, plan.disk_bytes):
             client.note(warning)
         return plan
@@ -188,11 +188,14 @@ def make_plan(client: RunClient, pool: Pool) -> Plan | None:
     return client.make_plan() if pool.run((Job(name) for name in client.scenes), client) else None
 
 
-def carry_out(client: RunClient, pool: Pool, plan: Plan, started: float) -> RunReport:
-    """Render what is missing on disk of a plan; the run began at this time (`time.monotonic`)."""
+def carry_out(client: RunClient, pool: Pool, plan: Plan, started: float, log_dir: Path | None = None) -> RunReport:
+    """Render what is missing on disk of a plan; the run began at this time (`time.monotonic`).
+
+    With `log_dir`, what Blender says goes there; otherwise to where it went before, if anywhere.
+    """
     jobs = client.begin(plan)
-    if jobs:
-        pool.log_to(client.config.log_dir)
+    if jobs and log_dir is not None:
+        pool.log_to(log_dir)
     complete = pool.run(jobs, client)
     return client.finish(interrupted=not complete, elapsed=time.monotonic() - started)
 

@@ -1,0 +1,118 @@
+"""docs/api.md is up to date; every public method has a docstring that says units and frames."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.helpers import REPOSITORY
+
+
+@cache
+def script() -> ModuleType:
+    """scripts/api_reference.py"""
+    spec = importlib.util.spec_from_file_location("api_reference", REPOSITORY / "scripts" / "api_reference.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # Dataclasses ask for it.
+    spec.loader.exec_module(module)
+    return module
+
+
+def public() -> list[Any]:
+    return list(script().public_api())
+
+
+FUNCTIONS = [item for item in public() if hasattr(item.node, "args")]
+"""Methods, properties and functions."""
+
+SAYS = {
+    "timeout": "seconds",
+    "frame|frames|frame_start|frame_end": r"authored frame|stretched\)? frame|\(stretched\)|current frame",
+    "start|end": "authored frame",
+    "shift": "whole frames",
+    "scale": "ratio",
+    "height|width": "pixels",
+    "location|look_at": r"\(3,\), world, scene units",
+    "rotation": "camera-to-world",
+    "c2w|matrix": r"c2w, \(4, 4\)|\(N, 4, 4\), rigid, world, scene units",
+    "angle": "radians",
+}
+"""Names of parameters -> what the docstring must say of them."""
+
+WITHOUT_UNIT = set("jobs frame_step max_samples adaptive_threshold seed bit_depth".split())
+"""Numbers that count something, or compare."""
+
+RESULTS = {
+    "float": "per second",
+    "range": "stretched",
+    "tuple[int, int]": "stretched",
+    "Matrix": r"c2w, \(4, 4\).*scene units|K, \(3, 3\).*pixels",
+    "tuple[np.ndarray, np.ndarray]": r"\(3,\) each, world, scene units",
+}
+"""Types of results -> what the docstring must say of them."""
+
+
+def words(item: Any) -> str:
+    """Its docstring, and those that it refers to by `name`."""
+    docstrings = {each.name: each.docstring for each in public()}
+    owner = item.name.partition(".")[0]
+    names = re.findall(r"`([\w.]+)`", item.docstring)
+    referred = [docstrings.get(full, "") for name in names for full in (name, f"{owner}.{name}")]
+    return " ".join(" ".join([item.docstring, *referred]).split())
+
+
+def test_reference_is_up_to_date() -> None:
+    found = script().TARGET.read_text(encoding="utf-8")
+    assert found == script().reference(), "rewrite it with: python scripts/api_reference.py"
+
+
+def test_reference_has_all_there_is() -> None:
+    """The script reads sources; this asks the classes themselves."""
+    from visionsim.errors import __all__ as errors
+    from visionsim.simulation.blender import BlenderClient, BlenderClients
+    from visionsim.simulation.client_pool import AsyncResult, ClientPool
+    from visionsim.simulation.config import RenderConfig
+    from visionsim.simulation.handle import RenderHandle
+
+    page = script().reference()
+    for kind in (BlenderClient, BlenderClients, ClientPool, AsyncResult, RenderHandle):
+        names = [name for name in vars(kind) if not name.startswith("_")]
+        assert names
+        assert [name for name in names if f"\n#### {kind.__name__}.{name}\n" not in page] == []
+    assert [name for name in RenderConfig.__dataclass_fields__ if f"| `{name}` |" not in page] == []
+    assert [name for name in errors if name not in page] == []
+
+
+@pytest.mark.parametrize("item", public(), ids=lambda item: item.name)
+def test_everything_public_has_a_docstring(item: Any) -> None:
+    assert len(item.docstring.split()) >= (1 if item.name == "ClientPool.apply" else 3)
+
+
+@pytest.mark.parametrize("item", FUNCTIONS, ids=lambda item: item.name)
+def test_docstring_says_units_and_frames(item: Any) -> None:
+    said = words(item)
+    for name, annotation in item.parameters.items():
+        expected = next((text for names, text in SAYS.items() if re.fullmatch(names, name)), None)
+        if expected is not None:
+            assert re.search(expected, said), f"{item.name}({name}): the docstring does not say {expected}"
+        elif re.search(r"\b(int|float|ArrayLike|ndarray)\b", annotation):
+            assert name in WITHOUT_UNIT, f"{item.name}({name}): say above which unit it has"
+    if item.result in RESULTS:
+        assert re.search(RESULTS[item.result], said), f"{item.name}: the docstring does not say what it returns"
+    else:
+        assert not re.search(r"\b(float|range|Matrix|ndarray)\b", item.result), (
+            f"{item.name}: say above what it returns"
+        )
+
+
+@pytest.mark.parametrize("item", FUNCTIONS, ids=lambda item: item.name)
+def test_typed_user_script_uses_everything(item: Any) -> None:
+    text = (REPOSITORY / "tests" / "typing" / "user_script.py").read_text(encoding="utf-8")
+    assert re.search(rf"\b{item.name.rpartition('.')[2]}\b", text)
