@@ -16,6 +16,7 @@ TARGET = REPOSITORY / "docs" / "api.md"
 
 API = {
     "visionsim.simulation.blender": ["BlenderClient", "BlenderClients", "render_job"],
+    "visionsim.simulation.session": ["Session"],
     "visionsim.simulation.client_pool": ["ClientPool", "AsyncResult"],
     "visionsim.simulation.handle": ["RenderHandle"],
 }
@@ -104,6 +105,8 @@ def members(module: str, node: ast.ClassDef) -> Iterator[Public]:
     headings = {number: match[1] for number, line in enumerate(lines, 1) if (match := SECTION.match(line))}
     for child in node.body:
         if isinstance(child, ast.FunctionDef) and not child.name.startswith("_"):
+            if any(ast.unparse(decorator) == "overload" for decorator in child.decorator_list):
+                continue  # What implements it comes last, and has the docstring.
             above = [number for number in headings if node.lineno < number < child.lineno]
             yield Public(f"{node.name}.{child.name}", child, headings[max(above)] if above else "")
 

@@ -8,9 +8,9 @@ VisionsimError
 │   ├── FolderInUse            another run works on the folder
 │   ├── IncompleteScene        a scene lacks what its pictures need, and --strict
 │   ├── ClientStateError       a BlenderClient was asked for something at the wrong time
+│   ├── BlenderNotFound        no Blender to work with
 │   ├── InputNotFound          a scene, folder or file that was named does not exist
 │   └── OutputNotWritable      the output folder cannot be written
-├── BlenderNotFound            no Blender to work with (exit code 2)
 ├── SceneError                 a .blend cannot be opened, or cannot be rendered as asked
 ├── WorkerError                a Blender process did not do what it was asked
 │   ├── WorkerCrashed          it died

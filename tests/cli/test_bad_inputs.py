@@ -35,7 +35,7 @@ def test_message_and_exit_code(
             path.write_text(text)
     if row.blender == "fake":
         command = [sys.executable, "-S", "-E", str(FAKE_BLENDER)]
-        monkeypatch.setattr("visionsim.simulation.run.blender_command", lambda executable: command)
+        monkeypatch.setattr("visionsim.simulation.pool.blender_command", lambda executable: command)
     elif row.blender == "none":
         found = importlib.util.find_spec
         monkeypatch.setattr(

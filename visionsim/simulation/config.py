@@ -69,7 +69,7 @@ class RenderConfig:
     keyframe_multiplier: float = 1.0
     """Stretch time by this factor: 2 renders twice as many frames of the same motion."""
     timeout: float | None = None
-    """Seconds one frame may take before its worker is replaced; no limit by default."""
+    """Seconds a frame may take before its worker is replaced; by default 20 times the slowest so far, at least 600."""
     autoexec: bool = False
     """Run the Python scripts inside .blend files; only for files you trust."""
     device_type: DeviceType = "auto"

@@ -43,8 +43,8 @@ MARKER = b"\x1e"
 ARRAY = "visionsim.array"
 """Key of the object that stands for an array in what a user's function returned; its value is the path of a .npy."""
 
-ErrorKind = Literal["request", "scene", "frame"]
-"""What is wrong: what was asked for, the .blend file, or this one frame."""
+ErrorKind = Literal["request", "scene", "frame", "script"]
+"""What is wrong: what was asked for, the .blend file, this one frame, or the user's own code."""
 
 
 @dataclass(frozen=True)

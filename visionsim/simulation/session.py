@@ -22,6 +22,7 @@ from visionsim.errors import (
     RenderError,
     SceneError,
     ScriptError,
+    VisionsimError,
     WorkerCrashed,
     WorkerError,
 )
@@ -32,6 +33,7 @@ from visionsim.simulation.jobs import Job
 from visionsim.simulation.labels import LabelRules
 from visionsim.simulation.plan import Plan, SceneFile
 from visionsim.simulation.pool import Pool, spawn_pool
+from visionsim.simulation.protocol import ErrorKind
 from visionsim.simulation.report import FrameDone, Observer, RunPlanned, RunReport
 from visionsim.simulation.run import AnimationRequest, carry_out, make_plan
 from visionsim.types import ProgressFn
@@ -39,6 +41,15 @@ from visionsim.types import ProgressFn
 __all__ = ["Client", "Session", "State"]
 
 Client = TypeVar("Client", bound="Session")
+
+
+ERRORS: Mapping[ErrorKind, type[VisionsimError]] = {
+    "request": ConfigError,
+    "scene": SceneError,
+    "frame": WorkerError,
+    "script": ScriptError,
+}
+"""What a worker's refusal becomes."""
 
 
 class State(Enum):
@@ -50,7 +61,7 @@ class State(Enum):
 
 
 class Session:
-    """Blender processes and the scene that they have open."""
+    """What every client has, whatever it drives: its settings, its end, and a way to hear whether Blender is there."""
 
     def __init__(self, pool: Pool, config: RenderConfig) -> None:
         """For `spawn` and `ClientPool`; `pool` is theirs to end."""
@@ -135,8 +146,7 @@ class Session:
 
         Raises:
             WorkerCrashed: each process that tried died.
-            WorkerError: Blender could not do it.
-            SceneError: the scene does not allow it.
+            One of ERRORS, by what is to blame.
         """
         self._pool.reopen()
         if not self._pool.run([Job(self._scene.name)], asked):
@@ -147,7 +157,7 @@ class Session:
         self._edits.forget_workers()
         if fail.set_aside:
             raise WorkerCrashed(fail.message.partition("opening it, ")[2] or fail.message)
-        raise (WorkerError if fail.kind == "frame" else SceneError)(fail.message)
+        raise ERRORS[fail.kind](fail.message)
 
     def _run_script(
         self, method: str, source: str | Path, function: str, arguments: Mapping[str, Any], send: Any
@@ -158,10 +168,7 @@ class Session:
         except (TypeError, ValueError) as exc:
             raise ConfigError(f"{method}: arguments of {function}() must be plain JSON values: {exc}") from exc
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        try:
-            return unpacked(send({"path": str(path), "function": function, "arguments": arguments, "digest": digest}))
-        except SceneError as exc:
-            raise ScriptError(str(exc)) from exc
+        return unpacked(send({"path": str(path), "function": function, "arguments": arguments, "digest": digest}))
 
     def _render(
         self,

@@ -74,7 +74,7 @@ def call(scene: Any, scratch: Path, path: str, function: str, arguments: dict[st
             frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename.startswith(folder)]
             at = f", line {frames[-1].lineno}" if frames else ""
             traceback.print_exc()
-            raise WorkerFault("request", f"{function}() of {path}{at}: {type(exc).__name__}: {exc}") from exc
+            raise WorkerFault("script", f"{function}() of {path}{at}: {type(exc).__name__}: {exc}") from exc
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def answer(value: Any, scratch: Path, arguments: dict[str, Any]) -> dict[str, An
         return {"value": packed(value, scratch)}
     except TypeError as exc:
         who = f"{arguments.get('function')}() of {arguments.get('path')}"
-        raise WorkerFault("request", f"{who} returned {exc}") from exc
+        raise WorkerFault("script", f"{who} returned {exc}") from exc
 
 
 def packed(value: Any, scratch: Path) -> Any:
