@@ -25,7 +25,7 @@ demo: venv
 	@$(VENV)/bin/python scripts/demo.py demo
 
 test: venv
-	VISIONSIM_REQUIRE_BLENDER=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
+	VISIONSIM_REQUIRE_BLENDER=1 $(VENV)/bin/python -m pytest -n 4 --dist loadfile $(TESTS)
 
 check: venv
 	PATH="$(abspath $(VENV))/bin:$$PATH" sh scripts/check

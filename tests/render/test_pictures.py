@@ -35,12 +35,20 @@ VARIANTS = {
 
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=["sharp", "blurred"])
-def blend(request, tmp_path_factory, run_script) -> Path:
+def looks(request, tmp_path_factory, run_script) -> Path:
+    return build(VARIANTS[request.param], tmp_path_factory.mktemp("pictures"), run_script)
+
+
+@pytest.fixture(scope="module")
+def blend(tmp_path_factory, run_script) -> Path:
+    return build(VARIANTS["depth of field, motion blur"], tmp_path_factory.mktemp("pictures"), run_script)
+
+
+def build(variant, folder: Path, run_script) -> Path:
     scene = closed_form(width=96, height=64)
-    variant = VARIANTS[request.param]
     scene.description["dof"] = variant.get("dof", {})
     scene.description["render"]["use_motion_blur"] = variant.get("use_motion_blur", False)
-    path = tmp_path_factory.mktemp("pictures") / "scene.blend"
+    path = folder / "scene.blend"
     scene.build(run_script(HERE / "build_closed_form.py"), path)
     return path
 
@@ -50,17 +58,17 @@ def render(blend: Path, root: Path, config: RenderConfig, observe=lambda event: 
 
 
 @pytest.mark.parametrize(("denoise", "bit_depth"), [(False, 8), (True, 8), (False, 16)])
-def test_pixels_equal_plain_render(blend, tmp_path, config, run_script, denoise, bit_depth) -> None:
+def test_pixels_equal_plain_render(looks, tmp_path, config, run_script, denoise, bit_depth) -> None:
     config = dataclasses.replace(config, use_denoising=denoise, bit_depth=bit_depth, max_samples=4)
     try:
-        assert render(blend, tmp_path / "ours", config).exit_code == 0
+        assert render(looks, tmp_path / "ours", config).exit_code == 0
     except ConfigError as exc:
         # Debian's Blender 3.4 is built without a denoiser; then the request is refused before anything is written.
         assert EXECUTABLE and denoise and "no denoiser" in str(exc) and not (tmp_path / "ours").exists()
         return
     names = "width height max_samples adaptive_threshold use_denoising seed file_format bit_depth".split()
     wanted = {name: getattr(config, name) for name in names}
-    wanted.update(blend=str(blend), frames=list(FRAMES), output=str(tmp_path / "plain_%d.png"))
+    wanted.update(blend=str(looks), frames=list(FRAMES), output=str(tmp_path / "plain_%d.png"))
     (tmp_path / "plain.json").write_text(json.dumps(wanted))
     subprocess.run([*run_script(HERE / "plain_render.py"), str(tmp_path / "plain.json")], check=True, timeout=200)
     for frame in FRAMES:
