@@ -74,9 +74,10 @@ def make_folder(folder: Path) -> list[Path]:
         try:
             wanted[-1].mkdir()
         except FileExistsError:
-            if not wanted[-1].is_dir():
-                raise
-            wanted.pop()
+            if wanted[-1].is_dir():
+                wanted.pop()
+            elif os.path.lexists(wanted[-1]):
+                raise  # Else somebody has removed it since.
         except FileNotFoundError:
             wanted.append(wanted[-1].parent)
         else:

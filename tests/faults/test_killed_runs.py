@@ -33,8 +33,10 @@ def test_run_killed_at_twenty_random_moments(world, undisturbed):
         world.check_nothing_is_left()
         kept.append(frames())
     assert kept == sorted(kept) and kept[-1] < 600, kept
+    (journal,) = world.data.rglob("journal.jsonl")
+    recorded = {line.split(b",")[0] for line in journal.read_bytes().splitlines() if line.startswith(b'{"frame":')}
     report = world.run()
-    assert report["frames_kept"] >= kept[-1] - 2  # Two writers may have had no time for the journal.
+    assert report["frames_kept"] >= len(recorded) - 1 > 0  # The last line may be torn.
     assert tree(world.data) == undisturbed()
 
 

@@ -45,3 +45,8 @@ def die_once(marker):
 
 def always_die():
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def threads():
+    render = bpy.context.scene.render
+    return render.threads if render.threads_mode == "FIXED" else 0

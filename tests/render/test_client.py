@@ -31,6 +31,7 @@ from visionsim.errors import (
 from visionsim.io.exr import read_exr
 from visionsim.simulation.blender import BlenderClient, BlenderClients, render_job
 from visionsim.simulation.config import RenderConfig
+from visionsim.simulation.host import num_cores, threads_of
 from visionsim.simulation.plan import Plan
 
 HERE = Path(__file__).parent
@@ -378,6 +379,16 @@ def test_map_finishes_the_others_and_raises_with_scene_and_log(box, tmp_path) ->
         assert sorted(pool.imap_unordered(job, ["d", "e"])) == ["d", "e"]
         assert list(pool.imap(job, ["f", "g"])) == ["f", "g"]
         assert pool.starmap(lambda client, a, b: a + b, [(1, 2), (3, 4)]) == [3, 7]
+
+
+def test_clients_of_a_pool_share_the_cores(box, tmp_path) -> None:
+    def job(client: BlenderClient, name: str) -> int:
+        prepare(client, box, tmp_path / name)
+        threads: int = client.query(SCRIPT, "threads")
+        return threads
+
+    with BlenderClients.pool(jobs=2, executable=EXECUTABLE) as pool:
+        assert set(pool.map(job, ["a", "b"])) <= {threads_of(place, 2, num_cores()) for place in (0, 1)}
 
 
 def test_call_that_takes_longer_than_one_waits(box, tmp_path) -> None:

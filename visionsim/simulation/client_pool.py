@@ -58,9 +58,9 @@ class AsyncResult(Generic[T]):
 class Seat:
     """A Blender process of the pool, which one client after the other uses; started when the first one needs it."""
 
-    def __init__(self, config: RenderConfig, log_dir: Path | None) -> None:
+    def __init__(self, config: RenderConfig, log_dir: Path | None, place: int, workers: int) -> None:
         self.log_dir = log_dir
-        self._config = config
+        self._config, self._place, self._workers = config, place, workers
         self._pool: Pool | None = None
         self._open = contextlib.ExitStack()
 
@@ -69,7 +69,9 @@ class Seat:
         if self._pool is not None and not self._pool.usable:
             self.close()  # The client before was ended in the middle of something.
         if self._pool is None:
-            self._pool = self._open.enter_context(spawn_pool(self._config, 1, self.log_dir))
+            # Threads and GPUs are shared with the processes of the other seats.
+            opening = spawn_pool(self._config, 1, self.log_dir, place=self._place, workers=self._workers)
+            self._pool = self._open.enter_context(opening)
         return self._pool
 
     def close(self) -> None:
@@ -95,7 +97,7 @@ class ClientPool:
         self._config = config
         self._seats: queue.SimpleQueue[Seat] = queue.SimpleQueue()
         self._all_seats = [
-            Seat(config, None if log_dir is None else Path(log_dir) / f"client-{n:02d}") for n in range(jobs)
+            Seat(config, None if log_dir is None else Path(log_dir) / f"client-{n:02d}", n, jobs) for n in range(jobs)
         ]
         for seat in self._all_seats:
             self._seats.put(seat)

@@ -437,13 +437,22 @@ class Pool:
 
 
 @contextmanager
-def spawn_pool(config: RenderConfig, jobs: int, log_dir: str | Path | None = None) -> Iterator[Pool]:
+def spawn_pool(
+    config: RenderConfig,
+    jobs: int,
+    log_dir: str | Path | None = None,
+    *,
+    place: int = 0,
+    workers: int | None = None,
+) -> Iterator[Pool]:
     """Blender processes, and what watches over them, for as long as the `with` block lasts.
 
     Args:
         config: `executable`, `timeout` and `device_type` count.
         jobs: processes at most.
         log_dir: folder for what Blender says; see also `Pool.log_to`.
+        place: of its first process among all that share the machine, from 0.
+        workers: how many these are; by default those of this pool.
     Raises:
         BlenderNotFound: there is no Blender; the message says what was tried.
     """
@@ -452,7 +461,7 @@ def spawn_pool(config: RenderConfig, jobs: int, log_dir: str | Path | None = Non
         blender_command(config.executable),
         jobs=jobs,
         timeout=config.timeout,
-        environment=lambda place: worker_environment_of(place, jobs, machine),
+        environment=lambda number: worker_environment_of(place + number, workers or jobs, machine),
     ) as pool:
         if log_dir is not None:
             pool.log_to(Path(log_dir))
