@@ -168,8 +168,8 @@ def write_dataset(
     kinds: tuple[str, ...] = KINDS,
     num_frames: int = NUM_FRAMES,
     camera: str = "perspective",
-) -> None:
-    """A finished sequence with its journal, as a run would leave it; `camera` is a key of CAMERAS."""
+) -> Path:
+    """A finished sequence with its journal in `folder`, as a run would leave it; `camera` is a key of CAMERAS."""
     journal = Journal(folder, dict(SETTINGS))
     records = []
     for frame in range(FIRST, FIRST + num_frames * step, step):
@@ -194,6 +194,7 @@ def write_dataset(
     transforms = transforms_document(records, settings=SETTINGS, fps=25.0, frame_step=step, labels=LABELS)
     write_document("info", folder / "info.json", info_document(records, fps=25.0, frame_step=step))
     write_document("transforms", folder / "transforms.json", transforms)
+    return folder
 
 
 def grow(folder: Path, num_frames: int) -> None:

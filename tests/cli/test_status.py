@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tests.cli.conftest import Answer
 from tests.synthetic import write_dataset
+from visionsim.dataset.folders import find_sequences
 from visionsim.dataset.lock import Holder, take
 from visionsim.simulation.record import PlannedSequence, Retried, RunRecord
 from visionsim.simulation.report import Failure
-from visionsim.verify.sequences import find_sequences
 
 HOLDER = Holder("render-7", 4321, "2026-11-21T09:00:00+01:00")
 DIED = "was killed by SIGSEGV\n    Blender's last words Log: logs/worker-00.log"

@@ -18,6 +18,10 @@ class Kind:
     key: str
     """Its path's name in the frames of transforms.json."""
     unit: str
+    channels: str
+    """Of its EXR files, in the order of the arrays' last axis; one channel has none."""
+    dtype: str
+    """Of its values, numpy's name."""
     meaning: str
     """Channels, axes and background, in words; `{depth}` stands for what the camera's depth is (`meaning`)."""
 
@@ -27,24 +31,32 @@ KINDS = {
         stem="depth",
         key="depth_file_path",
         unit="scene units",
+        channels="Y",
+        dtype="float32",
         meaning="channel Y: {depth}; background +inf",
     ),
     "normals": Kind(
         stem="normal",
         key="normal_file_path",
         unit="unit vectors",
+        channels="RGB",
+        dtype="float32",
         meaning="channels R G B: normal in the camera's frame (+X right, +Y up, +Z towards the viewer); background 0",
     ),
     "segmentations": Kind(
         stem="segmentation",
         key="segmentation_file_path",
         unit="object id",
+        channels="Y",
+        dtype="uint32",
         meaning="channel Y: object id, a key of `labels`; background 0",
     ),
     "flows": Kind(
         stem="flow",
         key="flow_file_path",
         unit="pixels",
+        channels="RGBA",
+        dtype="float32",
         meaning="channels R G: where the surface goes at the next frame of the timeline (right, down); "
         "B A: where it was at the previous one (right, down); background 0",
     ),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import os
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import OpenEXR
 
 from visionsim.errors import DataError, ShapeError
 
-__all__ = ["read_exr", "read_passes", "write_exr"]
+__all__ = ["read_exr", "read_exr_image", "read_passes", "write_exr"]
 
 CODECS = {
     "NONE": OpenEXR.NO_COMPRESSION,
@@ -74,20 +75,87 @@ def read_passes(path: Path, layer: str | None = None) -> dict[str, Any]:
     }
 
 
-_LOCK = threading.Lock()
+def read_exr_image(path: Path, channels: str | None = None) -> Any:
+    """All channels of a single-part file in one array: (H, W) of one channel, (H, W, C) of several in their order.
+
+    Args:
+        path: the file.
+        channels: those it must have, such as "Y" or "RGBA"; None is any that make one image.
+    Raises:
+        DataError: not an EXR file, damaged, or with other channels.
+    """
+    found = {name: pixels for (_, name), pixels in _read(path, separate=False).items()}
+    if len(found) != 1 or channels not in (None, *found):
+        wanted = "that are one image" if channels is None else channels
+        raise DataError(f"The EXR file has channels {', '.join(found)}, not {wanted}: {path}")
+    (image,) = found.values()
+    return image
 
 
-def _read(path: Path) -> dict[tuple[str, str], Any]:
+def _read(path: Path, *, separate: bool = True) -> dict[tuple[str, str], Any]:
     try:
-        # Parts that it cannot read the library leaves out, and prints why: on our stdout, where a JSON document may
-        # have to be all there is. redirect_stdout is for one thread at a time.
-        complaints = io.StringIO()
-        with _LOCK, contextlib.redirect_stdout(complaints), OpenEXR.File(str(path), separate_channels=True) as file:
+        # Parts that it cannot read the library leaves out, and prints why.
+        with _listening() as complaints, OpenEXR.File(str(path), separate_channels=separate) as file:
             found = {
                 (part.name(), name): channel.pixels for part in file.parts for name, channel in part.channels.items()
             }
-        if complaints.getvalue() or not found:
-            raise ValueError(complaints.getvalue())
+        if complaints or not found:
+            raise ValueError("".join(complaints))
         return found
     except (RuntimeError, ValueError) as exc:
         raise DataError(f"Not a readable EXR file ({str(exc).strip() or 'unknown reason'}): {path}") from exc
+
+
+class _Ear:
+    """Stands in for sys.stdout, where a JSON document may have to be all there is, while EXR files are read.
+
+    What a thread that reads prints is kept for it. contextlib.redirect_stdout is for one thread at a time.
+    """
+
+    def __init__(self, stdout: Any) -> None:
+        self.stdout = stdout
+
+    def write(self, text: str) -> int:
+        complaints: list[str] | None = getattr(_heard, "complaints", None)
+        if complaints is None:
+            return int(self.stdout.write(text))
+        complaints.append(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stdout, name)
+
+
+_heard = threading.local()
+_lock = threading.Lock()
+_listeners = 0
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[list[str]]:
+    """What this thread prints meanwhile."""
+    global _listeners
+    with _lock:
+        if not isinstance(sys.stdout, _Ear):
+            sys.stdout = _Ear(sys.stdout)
+        _listeners += 1
+    _heard.complaints = []
+    try:
+        yield _heard.complaints
+    finally:
+        _heard.complaints = None
+        with _lock:
+            _listeners -= 1
+            if not _listeners and isinstance(sys.stdout, _Ear):
+                sys.stdout = sys.stdout.stdout
+
+
+def _forget_listeners() -> None:
+    """In a forked process, whose only thread is the one that forked: no other will let go of what it held."""
+    global _lock, _listeners
+    _lock, _listeners = threading.Lock(), 0
+    if isinstance(sys.stdout, _Ear):
+        sys.stdout = sys.stdout.stdout
+
+
+os.register_at_fork(after_in_child=_forget_listeners)

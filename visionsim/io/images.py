@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import io
 import struct
-import threading
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from visionsim.errors import DataError
-from visionsim.io.exr import read_exr, write_exr
+from visionsim.io.exr import read_exr, read_exr_image, write_exr
 
-__all__ = ["SUFFIXES", "Picture", "clean_picture", "read_picture"]
+__all__ = ["SUFFIXES", "Picture", "clean_picture", "read_picture", "read_pixels"]
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "OPEN_EXR": ".exr"}
 """File format (Blender's name) -> suffix."""
@@ -106,34 +107,36 @@ def read_picture(path: Path) -> Picture:
     Raises:
         DataError: it is damaged, truncated or of another format.
     """
+    pixels = read_pixels(path)
+    bit_depth = 8 * pixels.dtype.itemsize
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    return Picture(pixels, pixels.shape[2], bit_depth)
+
+
+def read_pixels(path: Path) -> Any:
+    """(H, W, C): the pixels as the file has them: uint8 or uint16 of PNG, uint8 of JPEG, float of OPEN_EXR.
+
+    Raises:
+        DataError: it is damaged, truncated or of another format.
+    """
     if path.suffix == ".exr":
-        channels = read_exr(path)
-        order = [name for name in "RGBAVY" if name in channels] or sorted(channels)
-        pixels = np.stack([channels[name] for name in order], axis=-1)
-        return Picture(pixels, len(channels), 8 * pixels.dtype.itemsize)
+        pixels = read_exr_image(path)
+        return pixels.reshape(*pixels.shape[:2], -1)
     data = path.read_bytes()
     # Pillow checks neither every chunk of a PNG nor whether a JPEG ends as it should.
     is_png = path.suffix == ".png"
-    channels_in_file = (_clean_png(data, path) if is_png else _clean_jpeg(data, path))[1]
+    (_clean_png if is_png else _clean_jpeg)(data, path)
+    # Not Image.open: that takes pictures of more than 90 megapixels for attacks; we may well have rendered them.
+    open_image = PngImageFile if is_png else JpegImageFile
     try:
-        with _open(data) as image:
+        with open_image(io.BytesIO(data)) as image:
             pixels = np.asarray(image)
+        if is_png and data[24] == 16 and pixels.dtype == np.uint8:
+            # Of 16 bits it keeps the upper eight. Told that bytes come in the other order, it keeps the lower ones.
+            with open_image(io.BytesIO(data)) as image:
+                image.tile = [tile._replace(args=f"{image.mode};16L") for tile in image.tile]
+                pixels = pixels.astype(np.uint16) << 8 | np.asarray(image)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as exc:
         raise DataError(f"Damaged picture ({exc}): {path}") from exc
-    if pixels.dtype != np.uint8:  # Grey PNG with 16 bits; Pillow reduces the others by itself.
-        pixels = (pixels >> 8).astype(np.uint8)
-    bit_depth = data[24] if is_png else 8
-    return Picture(pixels.reshape(*pixels.shape[:2], -1), channels_in_file, bit_depth)
-
-
-_OPENING = threading.Lock()
-
-
-def _open(data: bytes) -> Image.Image:
-    """Pillow takes pictures of more than 90 megapixels for attacks; we may well have rendered them."""
-    with _OPENING:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(io.BytesIO(data))
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+    return pixels.reshape(*pixels.shape[:2], -1)

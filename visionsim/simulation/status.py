@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from visionsim.dataset.folders import sequences_in
 from visionsim.dataset.journal import DOCUMENTS, Journal
 from visionsim.dataset.lock import is_held, lock_path
 from visionsim.dataset.schema import read_document
@@ -14,7 +15,6 @@ from visionsim.errors import DataError, InputNotFound, SchemaError
 from visionsim.files import natural_key
 from visionsim.simulation.record import PlannedSequence, StoredRun, read_runs
 from visionsim.simulation.report import Failure
-from visionsim.verify.sequences import sequences_in
 
 __all__ = ["SequenceStatus", "State", "Status", "status"]
 

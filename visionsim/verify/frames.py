@@ -19,8 +19,6 @@ from visionsim.verify.report import Found
 
 __all__ = ["Expected", "FrameData", "check_background", "read_frame"]
 
-CHANNELS = {"depths": "Y", "normals": "RGB", "segmentations": "Y", "flows": "RGBA"}
-TYPES: dict[str, type] = {"depths": np.float32, "normals": np.float32, "segmentations": np.uint32, "flows": np.float32}
 
 UNIT_TOLERANCE = 1e-4
 """What normals promise: their length in float32 is off by some 1e-7, and readers may rely on 1e-4."""
@@ -211,7 +209,7 @@ def read_frame(expected: Expected, values: Mapping[str, Any], found: Found, *, p
         if not has_form(kind, channels, shape, file, frame, found):
             frame.broken.add(kind)
             continue
-        pixels = np.stack([channels[name] for name in CHANNELS[kind]])
+        pixels = np.stack([channels[name] for name in KINDS[kind].channels])
         problems = len(found.problems)
         check_values(kind, pixels, expected, frame, found)
         if len(found.problems) > problems:
@@ -263,7 +261,7 @@ def has_form(
     kind: str, channels: Mapping[str, Any], shape: tuple[int, int], file: str, frame: FrameData, found: Found
 ) -> bool:
     """Whether an EXR file has the channels, the type and the size of its kind."""
-    names, dtype = CHANNELS[kind], np.dtype(TYPES[kind])
+    names, dtype = KINDS[kind].channels, np.dtype(KINDS[kind].dtype)
     facts = [("channels", " ".join(names), " ".join(name for name in "RGBAY" if name in channels))]
     if set(channels) != set(names):
         facts = [("channels", " ".join(names), " ".join(sorted(channels)))]

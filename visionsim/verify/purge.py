@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from visionsim.dataset.folders import find_sequences, names_of
 from visionsim.dataset.journal import DOCUMENTS, Journal, StoredFile
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.lock import Holder, allow_open_files, take
@@ -25,9 +26,6 @@ from visionsim.errors import DataError, FolderInUse, SchemaError
 from visionsim.files import flush_folder
 from visionsim.types import ProgressFn
 from visionsim.verify.damage import FileTask, Look, Stamp, look_at_all, picture_form, stamp, truth_form
-from visionsim.verify.frames import CHANNELS, TYPES
-from visionsim.verify.run import names_of
-from visionsim.verify.sequences import find_sequences
 
 __all__ = ["Corrupted", "PurgeReport", "SequencePurge", "find_corrupted", "remove_corrupted"]
 
@@ -328,7 +326,7 @@ def expectations(found: Contents, looks: Sequence[Look]) -> list[tuple[str, str]
         if task.preview:
             form = ""
         elif task.kind != "frames" and settings:
-            form = truth_form(CHANNELS[task.kind], [TYPES[task.kind].__name__])
+            form = truth_form(KINDS[task.kind].channels, [KINDS[task.kind].dtype])
         elif frame in channels and bits:
             form = picture_form(channels[frame], bits)
         wanted.append((size, form))

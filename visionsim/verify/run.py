@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from visionsim.dataset.folders import find_sequences, names_of
 from visionsim.dataset.journal import StoredFile
-from visionsim.errors import VisionsimError
+from visionsim.parallel import each, processes
 from visionsim.verify.consistency import Mismatch, check_flow, check_normals, check_pair, check_smooth, resting
 from visionsim.verify.frames import Expected, FrameData, check_background, read_frame
 from visionsim.verify.geometry import Camera
 from visionsim.verify.pictures import Fit, check_order, fit
 from visionsim.verify.report import CHECKS, Found, Problem, ProgressOf, SequenceResult, Verified, VerifyReport
-from visionsim.verify.sequences import Described, describe, find_sequences
+from visionsim.verify.sequences import Described, describe
 
 __all__ = ["verify"]
 
@@ -36,9 +33,6 @@ SAMPLES = 4
 
 LITTLE = 0.25
 """Share of what is seen that must never move to be enough for all checks."""
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -108,52 +102,9 @@ def verify(roots: Sequence[Path], *, jobs: int | None = None, observe: ProgressO
     return report
 
 
-def names_of(folders: Sequence[Path]) -> list[str]:
-    """`SCENE/SEQUENCE-ID` of those in a datasets folder, else the folder's name."""
-    resolved = [folder.resolve() for folder in folders]
-    return [
-        f"{folder.parent.name}/{folder.name}" if folder.parent.parent.name == "renders" else folder.name
-        for folder in resolved
-    ]
-
-
 def chunk_size(report: VerifyReport) -> int:
     """Large enough that reading one frame more does not matter, small enough to share the work."""
     return max(4, min(CHUNK, report.frames // (4 * report.jobs)))
-
-
-# The processes.
-
-
-def processes(jobs: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
-    """A pool, or None for this process alone."""
-    if jobs == 1:
-        return nullcontext()
-    # Not forked: the caller may have threads, such as that of a progress bar.
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=leave_ctrl_c_alone)
-
-
-def leave_ctrl_c_alone() -> None:
-    """In a process of the pool: Ctrl-C is the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def each(
-    function: Callable[[Given], Made], items: Sequence[Given], pool: ProcessPoolExecutor | None
-) -> Iterator[tuple[int, Made]]:
-    """(index, function(item)), as they are ready."""
-    if pool is None:
-        yield from ((index, function(item)) for index, item in enumerate(items))
-        return
-    futures = {pool.submit(function, item): index for index, item in enumerate(items)}
-    try:
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool as exc:
-        raise VisionsimError("A process that verified frames died; if memory ran out, use fewer --jobs") from exc
-    finally:
-        for future in futures:
-            future.cancel()
 
 
 # What is known before frames are looked at.

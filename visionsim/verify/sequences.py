@@ -1,23 +1,22 @@
-"""Find the sequences under a folder, read what describes them, and check those descriptions: the check `documents`."""
+"""Read what describes a sequence, and check that description: the check `documents`."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from visionsim.cameras import camera_from_document, unshifted_sides
+from visionsim.dataset.index import OF_THE_SEQUENCE
 from visionsim.dataset.journal import FrameRecord, Journal, StoredFile, settings_digest
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.schema import CAMERA_FIELDS, info_document, read_document, transforms_document
-from visionsim.errors import DataError, InputNotFound, SceneError, SchemaError
-from visionsim.files import natural_key
+from visionsim.errors import DataError, SceneError, SchemaError
 from visionsim.verify.report import Found
 
-__all__ = ["Described", "describe", "find_sequences", "sequences_in"]
+__all__ = ["Described", "describe"]
 
 RELATIVE = 1e-9
 """Two numbers of the documents that say the same may differ by this: they were computed in double precision."""
@@ -49,41 +48,6 @@ class Described:
     def kinds(self) -> tuple[str, ...]:
         frames = self.frames
         return tuple(kind for kind, row in KINDS.items() if frames and row.key in frames[0])
-
-
-OF_THE_SEQUENCE = frozenset(["fps", "keyframe_multiplier", "conventions", "generator", "labels", "frames"])
-"""What stands at the top of transforms.json for the whole sequence; all else there is of the camera."""
-
-
-def find_sequences(roots: Sequence[Path], to: str = "verify") -> list[Path]:
-    """The folders of all sequences, finished or not, that are, or are in, the folders given.
-
-    What they are wanted for stands in messages.
-
-    Raises:
-        InputNotFound: a folder does not exist, or there is no sequence in it.
-    """
-    found: dict[Path, Path] = {}
-    for root in roots:
-        if not root.is_dir():
-            what = "is not a folder" if root.exists() else "does not exist"
-            raise InputNotFound(f"The folder to {to} {what}: {root}")
-        here = list(sequences_in(root))
-        if not here:
-            raise InputNotFound(f"There is nothing to {to}, no sequence that visionsim wrote, in {root}")
-        for folder in sorted(here, key=lambda folder: natural_key(str(folder))):
-            found.setdefault(folder.resolve(), folder)
-    return list(found.values())
-
-
-def sequences_in(root: Path) -> Iterator[Path]:
-    """The folders of all sequences, finished or not, that are in `root`, or are it."""
-    for folder, folders, files in os.walk(root, followlinks=True):
-        # The folder of the whole dataset may have a `.visionsim` as well, with records of runs.
-        journal = Path(folder, ".visionsim", "journal.jsonl")
-        if "transforms.json" in files or "frames" in folders or journal.exists():
-            folders.clear()
-            yield Path(folder)
 
 
 def describe(folder: Path, found: Found) -> Described:

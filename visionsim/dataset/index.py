@@ -1,0 +1,229 @@
+"""transforms.json as columns: a hundred thousand frames are read within a second or two, and take little memory."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from visionsim.cameras import CameraModel, camera_from_document
+from visionsim.dataset.kinds import KINDS, frame_path
+from visionsim.dataset.schema import validate
+from visionsim.errors import DataError, InputNotFound, SchemaError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from visionsim.types import Matrix
+
+__all__ = ["AXES", "KEYS", "OF_THE_SEQUENCE", "PICTURES", "SequenceIndex", "StoredArray", "read_index"]
+
+PART = 4096
+"""Frames decoded at a time; their Python objects are gone before the next ones."""
+
+PICTURES = "frames"
+"""The kind of data that is the picture; see `KINDS` for the others."""
+
+KEYS = {PICTURES: "file_path", **{name: kind.key for name, kind in KINDS.items()}}
+"""Kind of data -> its path's name in a frame."""
+
+OF_THE_SEQUENCE = frozenset(["fps", "keyframe_multiplier", "conventions", "generator", "labels", "arrays", "frames"])
+"""What stands at the top of transforms.json for the whole sequence; all else there is of the camera."""
+
+AXES = ("frame", "height", "width", "channel")
+"""Of arrays of all frames; kinds of one channel have no last one."""
+
+INSIDE = re.compile(r"^(?!/|~|[A-Za-z]:)(?!(.*/)?\.\.(/|$))[^\\]+$")
+"""Paths that stay in the sequence's folder."""
+
+Row = tuple[float, float, float, float]
+
+
+class Frame(msgspec.Struct):
+    """What every frame has; which of the paths, its sequence says."""
+
+    frame: int
+    time: float
+    transform_matrix: tuple[Row, Row, Row, Row]
+    file_path: str | None = None
+    depth_file_path: str | None = None
+    normal_file_path: str | None = None
+    segmentation_file_path: str | None = None
+    flow_file_path: str | None = None
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """A kind of data of all frames in one `.npy` file; the first axis is the frames in their order."""
+
+    file: str
+    """Relative to the sequence's folder."""
+    suffix: str
+    """Of the files that its frames had, or would have."""
+    packed_axis: str | None = None
+    """frame, height, width or channel: eight values of this axis are the bits of a byte, the first is the highest."""
+    length: int | None = None
+    """Of the packed axis: the last byte may hold fewer than eight."""
+    high: int | None = None
+    """The value that a bit of 1 stands for; that of 0 is 0."""
+
+
+@dataclass
+class SequenceIndex:
+    """A sequence's frames, without their pixels."""
+
+    folder: Path
+    head: dict[str, Any]
+    """transforms.json but for its frames."""
+    frames: NDArray[np.int64]
+    """(N,) numbers on the (stretched) timeline."""
+    times: Matrix
+    """(N,), seconds."""
+    c2w: Matrix
+    """(N, 4, 4)."""
+    kinds: tuple[str, ...]
+    """Kinds of data: `frames` (the picture), `depths`, ..."""
+    suffixes: dict[str, str]
+    """Of kinds whose files have the names that visionsim gives."""
+    paths: dict[str, list[str]]
+    """Of the others: relative paths."""
+    arrays: dict[str, StoredArray]
+    """Of kinds that are in one file."""
+    varying: list[dict[str, Any]] = field(default_factory=list)
+    """Camera values of each frame that are not those of all; empty if all cameras are alike."""
+    _cameras: dict[int, CameraModel] = field(default_factory=dict, repr=False)
+    _mapped: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def path(self, kind: str, row: int) -> Path:
+        """File of a frame."""
+        if kind in self.paths:
+            return self.folder / self.paths[kind][row]
+        return self.folder / frame_path(kind, int(self.frames[row]), self.suffixes[kind])
+
+    def array(self, kind: str) -> Any:
+        """All frames' pixels of a kind that is in one file, in memory only where one looks at them.
+
+        Raises:
+            DataError: the file is missing, damaged or cut off.
+        """
+        if kind not in self._mapped:
+            path = self.folder / self.arrays[kind].file
+            try:
+                self._mapped[kind] = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError) as exc:
+                raise DataError(f"Not a readable array ({exc}): {path}") from exc
+        return self._mapped[kind]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_mapped": {}}  # Another process opens the files itself.
+
+    def camera_values(self, row: int) -> dict[str, Any]:
+        """The camera of a frame, in the fields of transforms.json."""
+        shared = {name: value for name, value in self.head.items() if name not in OF_THE_SEQUENCE}
+        return {**shared, **(self.varying[row] if self.varying else {})}
+
+    def camera(self, row: int) -> CameraModel:
+        """Which point is seen by which pixel of a frame."""
+        row = row if self.varying else 0
+        if row not in self._cameras:
+            self._cameras[row] = camera_from_document(self.camera_values(row))
+        return self._cameras[row]
+
+
+def read_index(folder: Path) -> SequenceIndex:
+    """Read `folder/transforms.json`.
+
+    The whole document but for its frames, and the first of these, must match the schema; of the others what every
+    frame must have is checked.
+
+    Raises:
+        InputNotFound: there is none: the sequence is unfinished, or it is not a sequence.
+        SchemaError: it is not JSON, or not what visionsim writes.
+    """
+    path = folder / "transforms.json"
+    try:
+        stream = open(path, "rb")
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise InputNotFound(f"There is no transforms.json, or not yet: the sequence is not finished: {folder}") from exc
+    with stream:
+        try:
+            # Not closed here: parts of it are still looked at by an exception.
+            return parse(folder, mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ))
+        except (msgspec.MsgspecError, SchemaError, DataError, ValueError) as exc:
+            raise SchemaError(f"{exc}. File: {path}") from exc
+
+
+def parse(folder: Path, text: mmap.mmap) -> SequenceIndex:
+    """The columns; nothing of `text` is kept."""
+    top = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    raw = msgspec.json.decode(top.pop("frames", msgspec.Raw(b"[]")), type=list[msgspec.Raw])
+    head: dict[str, Any] = {name: msgspec.json.decode(value) for name, value in top.items()}
+    first: list[dict[str, Any]] = [msgspec.json.decode(value) for value in raw[:1]]
+    validate("transforms", {**head, "frames": first})
+    kinds = tuple(kind for kind, key in KEYS.items() if key in first[0] or kind in head.get("arrays", {}))
+    varying = bool(camera_of(first[0]))
+    count = len(raw)
+    index = SequenceIndex(
+        folder=folder,
+        head=head,
+        frames=np.empty(count, np.int64),
+        times=np.empty(count),
+        c2w=np.empty((count, 4, 4)),
+        kinds=kinds,
+        suffixes={kind: Path(first[0][KEYS[kind]]).suffix for kind in kinds if KEYS[kind] in first[0]},
+        paths={},
+        arrays={kind: StoredArray(**values) for kind, values in head.get("arrays", {}).items()},
+    )
+    named: dict[str, list[str]] = {kind: [] for kind in index.suffixes}
+    regular = dict.fromkeys(named, True)
+    decode = msgspec.json.Decoder(Frame).decode
+    for start in range(0, count, PART):
+        part = [decode(value) for value in raw[start : start + PART]]
+        rows = slice(start, start + len(part))
+        index.frames[rows] = [frame.frame for frame in part]
+        index.times[rows] = [frame.time for frame in part]
+        index.c2w[rows] = [frame.transform_matrix for frame in part]
+        for kind in named:
+            keep_paths(kind, part, index.suffixes[kind], named[kind], regular, index.frames[:start])
+        if varying:
+            index.varying += [camera_of(msgspec.json.decode(value)) for value in raw[rows]]
+    index.paths = {kind: paths for kind, paths in named.items() if not regular[kind]}
+    return index
+
+
+def camera_of(frame: Mapping[str, Any]) -> dict[str, Any]:
+    """What a frame says of its camera alone."""
+    return {name: value for name, value in frame.items() if name not in Frame.__struct_fields__}
+
+
+def keep_paths(
+    kind: str, part: Sequence[Frame], suffix: str, paths: list[str], regular: dict[str, bool], before: NDArray[np.int64]
+) -> None:
+    """Add the paths of some frames to those `before`, which are only kept once one is not as visionsim names it.
+
+    Raises:
+        DataError: a frame has none, or one outside its sequence's folder.
+    """
+    key = KEYS[kind]
+    stem = frame_path(kind, 0, "").as_posix()[: -len("000000")]
+    here = [getattr(frame, key) for frame in part]
+    if regular[kind]:
+        if all(path == f"{stem}{frame.frame:06d}{suffix}" for path, frame in zip(here, part, strict=True)):
+            return
+        regular[kind] = False
+        paths += [f"{stem}{frame:06d}{suffix}" for frame in before]
+    for path, frame in zip(here, part, strict=True):
+        if path is None:
+            raise DataError(f"frame {frame.frame} has no {key}, unlike the first one")
+        if not INSIDE.match(path):
+            raise DataError(f"frame {frame.frame}: {key} {path!r} leads out of the sequence's folder")
+    paths += here

@@ -1,0 +1,51 @@
+"""The pixels of a frame, from a file of its own or from an array of all frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from visionsim.dataset.index import AXES, PICTURES, SequenceIndex
+from visionsim.dataset.kinds import KINDS
+from visionsim.errors import DataError
+from visionsim.io.exr import read_exr_image
+from visionsim.io.images import read_pixels
+
+__all__ = ["read_frame"]
+
+
+def read_frame(source: SequenceIndex, kind: str, row: int) -> Any:
+    """(H, W) or (H, W, C): what a frame has of a kind of data.
+
+    Raises:
+        DataError: its file is missing, damaged, or of another size than transforms.json says.
+    """
+    if kind in source.arrays:
+        return read_from_array(source, kind, row)
+    path = source.path(kind, row)
+    try:
+        pixels = read_pixels(path) if kind == PICTURES else read_exr_image(path, KINDS[kind].channels)
+    except (OSError, DataError) as exc:
+        if not path.exists():
+            raise DataError(f"The file is missing: {path}") from exc
+        if isinstance(exc, DataError):
+            raise
+        raise DataError(f"The file cannot be read ({exc.strerror or exc}): {path}") from exc
+    values = source.camera_values(row)
+    if pixels.shape[:2] != (values["h"], values["w"]):
+        size = f"{pixels.shape[1]} x {pixels.shape[0]}"
+        raise DataError(f"The file has {size} pixels, not {values['w']} x {values['h']}: {path}")
+    return pixels
+
+
+def read_from_array(source: SequenceIndex, kind: str, row: int) -> Any:
+    stored = source.arrays[kind]
+    array = source.array(kind)
+    if stored.packed_axis == "frame":
+        bits = array[row // 8] >> (7 - row % 8) & 1
+    elif stored.packed_axis:
+        bits = np.unpackbits(array[row], axis=AXES.index(stored.packed_axis) - 1, count=stored.length)
+    else:
+        return np.array(array[row])
+    return bits * np.uint8(stored.high or 1)
