@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import typer
 
-from visionsim.cli._command import add_command, add_render_command, new_app
+from visionsim.cli import dataset, export
+from visionsim.cli._command import add_command, add_group, add_render_command, new_app
 from visionsim.cli._errors import report_error
 from visionsim.cli._options import Session
 from visionsim.cli.blender import render_animation
@@ -31,6 +32,10 @@ add_command(app, status)
 add_command(app, verify)
 add_command(app, purge_corrupted)
 add_command(app, doctor)
+datasets = add_group(app, "dataset", "Look at datasets, and make others of them.")
+add_command(datasets, dataset.info)
+exports = add_group(app, "export", "Write datasets in the formats of others.")
+add_command(exports, export.flow)
 
 
 def main(argv: Sequence[str] | None = None, *, app: typer.Typer = app, prog: str | None = None) -> int:

@@ -13,7 +13,7 @@ from visionsim.cli._errors import write_json
 from visionsim.cli._options import Command, Group, RenderCommand, Session
 from visionsim.cli._shared import AsJson, ConfigFile
 
-__all__ = ["add_command", "add_render_command", "new_app"]
+__all__ = ["add_command", "add_group", "add_render_command", "new_app"]
 
 FROM_US = ("render_config", "observe")
 """Parameters that the command fills in; all others are options."""
@@ -33,6 +33,20 @@ def new_app(about: str) -> typer.Typer:
         pass
 
     return app
+
+
+def add_group(app: typer.Typer, name: str, about: str) -> typer.Typer:
+    """A command that has commands of its own: `visionsim NAME COMMAND`."""
+    group = typer.Typer(cls=Group, help=about, add_completion=False)
+
+    @group.callback(add_help_option=False)
+    def nothing(
+        show_help: Annotated[bool, typer.Option("--help", "-h", help="Show this message and exit.")] = False,
+    ) -> None:
+        pass
+
+    app.add_typer(group, name=name)
+    return group
 
 
 def add_command(app: typer.Typer, function: Callable[..., int], cls: type[Command] = Command) -> None:

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["OUTPUT", "AsJson", "ConfigFile", "DryRun", "Force", "Labels", "Probe", "Processes", "Strict"]
+__all__ = [
+    "OUTPUT",
+    "AsJson",
+    "ConfigFile",
+    "DryRun",
+    "Force",
+    "Labels",
+    "Probe",
+    "Processes",
+    "Split",
+    "Strict",
+    "Threads",
+]
 
 OUTPUT = "Output"
 """Panel of the help page."""
@@ -25,6 +37,18 @@ ConfigFile = Annotated[
 ]
 
 Processes = Annotated[int | None, typer.Option(help="Number of processes; by default as many as there are cores.")]
+
+Threads = Annotated[
+    int | None, typer.Option(help="Number of threads that read; by default as many as there are cores.", min=1)
+]
+
+Split = Annotated[
+    str | None,
+    typer.Option(
+        help="Only the sequences of this part of splits.json, such as train; see `visionsim dataset split`.",
+        metavar="NAME",
+    ),
+]
 
 Labels = Annotated[
     Path | None,

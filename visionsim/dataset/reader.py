@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,10 @@ class Sample:
         """Name of its sequence, such as `street/001-00001-00101`."""
         self.index = index
         """Its place in the dataset."""
-        self._row, self._source = row, source
+        self.row = row
+        """Its place in its sequence."""
+        self.source = source
+        """Its sequence."""
 
     def __repr__(self) -> str:
         return f"<Sample {self.index}: {self.sequence}, frame {self.frame}, {', '.join(self.kinds)}>"
@@ -69,28 +72,28 @@ class Sample:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of data there are: `frames` (the picture), `depths`, `normals`, `segmentations`, `flows`."""
-        return self._source.kinds
+        return self.source.kinds
 
     @property
     def frame(self) -> int:
         """Number on the (stretched) timeline of Blender."""
-        return int(self._source.frames[self._row])
+        return int(self.source.frames[self.row])
 
     @property
     def time(self) -> float:
         """Seconds."""
-        return float(self._source.times[self._row])
+        return float(self.source.times[self.row])
 
     @property
     def c2w(self) -> Matrix:
         """(4, 4): camera to world; +X right, +Y up, the camera looks along -Z; scene units."""
-        c2w: Matrix = self._source.c2w[self._row].copy()
+        c2w: Matrix = self.source.c2w[self.row].copy()
         return c2w
 
     @property
     def camera(self) -> CameraModel:
         """Which point is seen by which pixel, of whatever model the camera is."""
-        return self._source.camera(self._row)
+        return self.source.camera(self.row)
 
     @property
     def K(self) -> Matrix:
@@ -109,11 +112,11 @@ class Sample:
     @property
     def labels(self) -> dict[int, Label]:
         """What the ids of its sequence stand for."""
-        return labels_of(self._source)
+        return labels_of(self.source)
 
     def path(self, kind: str) -> Path | None:
         """File of a kind of data; None if it is not a file of its own."""
-        return None if kind in self._source.arrays else self._source.path(self._known(kind), self._row)
+        return None if kind in self.source.arrays else self.source.path(self._known(kind), self.row)
 
     def read(self, kind: str) -> Any:
         """The array of a kind of data: of `frames` (H, W, C), of the others see the properties; `flows` is (H, W, 4).
@@ -167,13 +170,13 @@ class Sample:
 
     @functools.cached_property
     def _pixels(self) -> Lazy:
-        return Lazy(self._source, self._row)
+        return Lazy(self.source, self.row)
 
     def _known(self, kind: str) -> str:
-        if kind not in self._source.kinds:
+        if kind not in self.source.kinds:
             what = f"no {kind}" if kind in ("frames", *KINDS) else f"no kind of data called {kind!r}"
-            there = f"it has {', '.join(self._source.kinds)}"
-            raise DataError(f"The dataset has {what}; {there}: {self._source.folder}")
+            there = f"it has {', '.join(self.source.kinds)}"
+            raise DataError(f"The dataset has {what}; {there}: {self.source.folder}")
         return kind
 
 
@@ -182,10 +185,10 @@ class Lazy(dict[str, Any]):
 
     def __init__(self, source: SequenceIndex, row: int) -> None:
         super().__init__()
-        self._source, self._row = source, row
+        self.source, self.row = source, row
 
     def __missing__(self, kind: str) -> Any:
-        return self.setdefault(kind, read_frame(self._source, kind, self._row))
+        return self.setdefault(kind, read_frame(self.source, kind, self.row))
 
 
 class Dataset:
@@ -253,25 +256,38 @@ class Dataset:
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
 
-    def iterate(self, kinds: Iterable[str] | None = None, threads: int | None = None) -> Iterator[Sample]:
+    def iterate(
+        self,
+        kinds: Iterable[str] | None = None,
+        threads: int | None = None,
+        on_error: Callable[[Sample, DataError], None] | None = None,
+    ) -> Iterator[Sample]:
         """Samples in order, whose pixels threads have read ahead.
 
         Args:
             kinds: what to read, by default all there is.
             threads: how many; by default as many as there are cores.
+            on_error: called for a sample that cannot be read, which is left out; by default the DataError is raised.
         """
         wanted = None if kinds is None else tuple(kinds)
         threads = threads or len(os.sched_getaffinity(0))
         with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
             samples = iter(self)
-            ahead = deque(pool.submit(s.load, wanted) for s in itertools.islice(samples, threads * AHEAD))
+            ahead = deque((s, pool.submit(s.load, wanted)) for s in itertools.islice(samples, threads * AHEAD))
             try:
                 while ahead:
-                    ready = ahead.popleft().result()
-                    ahead.extend(pool.submit(s.load, wanted) for s in itertools.islice(samples, 1))
-                    yield ready
+                    sample, future = ahead.popleft()
+                    ahead.extend((s, pool.submit(s.load, wanted)) for s in itertools.islice(samples, 1))
+                    try:
+                        future.result()
+                    except DataError as exc:
+                        if on_error is None:
+                            raise
+                        on_error(sample, exc)
+                    else:
+                        yield sample
             finally:
-                for future in ahead:
+                for _, future in ahead:
                     future.cancel()
 
     def sequences(self) -> dict[str, Dataset]:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from visionsim.errors import DataError
 from visionsim.io.exr import read_exr, read_exr_image, write_exr
 
-__all__ = ["SUFFIXES", "Picture", "clean_picture", "read_picture", "read_pixels"]
+__all__ = ["SUFFIXES", "Picture", "clean_picture", "read_picture", "read_pixels", "write_png"]
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "OPEN_EXR": ".exr"}
 """File format (Blender's name) -> suffix."""
@@ -140,3 +140,24 @@ def read_pixels(path: Path) -> Any:
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as exc:
         raise DataError(f"Damaged picture ({exc}): {path}") from exc
     return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def write_png(path: Path, pixels: Any) -> None:
+    """Write (H, W) or (H, W, C) of uint8 or uint16 as PNG, without loss; written in place, see `files.whole_file`.
+
+    One channel is grey, two grey and alpha, three RGB, four RGBA.
+    """
+    if pixels.dtype == np.uint8:
+        Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels).save(path)
+        return
+    # Pillow writes 16 bits of grey only.
+    rows = pixels.astype(">u2").reshape(pixels.shape[0], -1).view(np.uint8)
+    # Each row less the one above: filter 2 of PNG.
+    rows = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
+    data = np.concatenate([np.full((len(rows), 1), 2, np.uint8), rows], axis=1)
+    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[1 if pixels.ndim == 2 else pixels.shape[2]]
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, colour_type, 0, 0, 0)
+    parts = [PNG_SIGNATURE]
+    for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(data.tobytes())), (b"IEND", b"")):
+        parts += [struct.pack(">I", len(content)), kind, content, struct.pack(">I", zlib.crc32(kind + content))]
+    path.write_bytes(b"".join(parts))
