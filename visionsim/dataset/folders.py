@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -34,8 +35,18 @@ def find_sequences(roots: Iterable[Path], to: str = "verify") -> list[Path]:
 
 
 def sequences_in(root: Path) -> Iterator[Path]:
-    """The folders of all sequences, finished or not, that are in `root`, or are it."""
+    """The folders of all sequences, finished or not, that are in `root`, or are it: each once, however links lead."""
+    seen: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, followlinks=True):
+        folders.sort()
+        try:
+            status = os.stat(folder)
+        except FileNotFoundError:  # Somebody has just removed it.
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         # The folder of the whole dataset may have a `.visionsim` as well, with records of runs.
         journal = Path(folder, ".visionsim", "journal.jsonl")
         if "transforms.json" in files or "frames" in folders or journal.exists():
@@ -44,9 +55,16 @@ def sequences_in(root: Path) -> Iterator[Path]:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """`SCENE/SEQUENCE-ID` of those in a datasets folder, else the folder's name."""
-    resolved = [folder.resolve() for folder in folders]
-    return [
-        f"{folder.parent.name}/{folder.name}" if folder.parent.parent.name == "renders" else folder.name
-        for folder in resolved
-    ]
+    """`SCENE/SEQUENCE-ID` of those in a datasets folder, else the folder's name; where these are alike, with more of
+    their paths.
+    """
+    parts = [folder.resolve().parts for folder in folders]
+    lengths = [2 if path[-3:-2] == ("renders",) else 1 for path in parts]
+    while True:
+        names = ["/".join(path[-length:]) for path, length in zip(parts, lengths, strict=True)]
+        count = Counter(names)
+        alike = [n for n, name in enumerate(names) if count[name] > 1 and lengths[n] < len(parts[n])]
+        if not alike:
+            return names
+        for n in alike:
+            lengths[n] += 1

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import mmap
+import operator
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +17,7 @@ import msgspec
 import numpy as np
 
 from visionsim.cameras import CameraModel, camera_from_document
+from visionsim.dataset.columns import Frame, FrameDecoder, at, joined
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.schema import validate
 from visionsim.errors import DataError, InputNotFound, SchemaError
@@ -39,23 +44,11 @@ OF_THE_SEQUENCE = frozenset(["fps", "keyframe_multiplier", "conventions", "gener
 AXES = ("frame", "height", "width", "channel")
 """Of arrays of all frames; kinds of one channel have no last one."""
 
+OPEN_ARRAYS = 64
+"""Array files that are mapped at a time: each holds a file descriptor, of which a process may have a thousand or so."""
+
 INSIDE = re.compile(r"^(?!/|~|[A-Za-z]:)(?!(.*/)?\.\.(/|$))[^\\]+$")
 """Paths that stay in the sequence's folder."""
-
-Row = tuple[float, float, float, float]
-
-
-class Frame(msgspec.Struct):
-    """What every frame has; which of the paths, its sequence says."""
-
-    frame: int
-    time: float
-    transform_matrix: tuple[Row, Row, Row, Row]
-    file_path: str | None = None
-    depth_file_path: str | None = None
-    normal_file_path: str | None = None
-    segmentation_file_path: str | None = None
-    flow_file_path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,10 +88,8 @@ class SequenceIndex:
     """Of the others: relative paths."""
     arrays: dict[str, StoredArray]
     """Of kinds that are in one file."""
-    varying: list[dict[str, Any]] = field(default_factory=list)
-    """Camera values of each frame that are not those of all; empty if all cameras are alike."""
-    _cameras: dict[int, CameraModel] = field(default_factory=dict, repr=False)
-    _mapped: dict[str, Any] = field(default_factory=dict, repr=False)
+    varying: dict[str, Any] = field(default_factory=dict)
+    """Camera values that are not those of all frames, as columns: (N, ...) arrays of numbers, lists of all else."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -115,28 +106,52 @@ class SequenceIndex:
         Raises:
             DataError: the file is missing, damaged or cut off.
         """
-        if kind not in self._mapped:
-            path = self.folder / self.arrays[kind].file
-            try:
-                self._mapped[kind] = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as exc:
-                raise DataError(f"Not a readable array ({exc}): {path}") from exc
-        return self._mapped[kind]
+        path = self.folder / self.arrays[kind].file
+        try:
+            found = os.stat(path)
+            return mapped(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+        except (OSError, ValueError, EOFError) as exc:
+            raise DataError(f"Not a readable array ({exc}): {path}") from exc
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_mapped": {}}  # Another process opens the files itself.
+    @functools.cached_property
+    def shared(self) -> dict[str, Any]:
+        """What the cameras of all frames share, in the fields of transforms.json."""
+        return {name: value for name, value in self.head.items() if name not in OF_THE_SEQUENCE}
 
     def camera_values(self, row: int) -> dict[str, Any]:
         """The camera of a frame, in the fields of transforms.json."""
-        shared = {name: value for name, value in self.head.items() if name not in OF_THE_SEQUENCE}
-        return {**shared, **(self.varying[row] if self.varying else {})}
+        return {**self.shared, **at(self.varying, row)}
+
+    def camera_column(self, name: str, rows: NDArray[np.int64]) -> Any:
+        """(n,): a camera value of some frames."""
+        if name not in self.varying:
+            return np.full(len(rows), self.shared.get(name))
+        column = self.varying[name]
+        return column[rows] if isinstance(column, np.ndarray) else np.array([column[row] for row in rows])
 
     def camera(self, row: int) -> CameraModel:
-        """Which point is seen by which pixel of a frame."""
-        row = row if self.varying else 0
-        if row not in self._cameras:
-            self._cameras[row] = camera_from_document(self.camera_values(row))
-        return self._cameras[row]
+        """Which point is seen by which pixel of a frame.
+
+        Raises:
+            DataError: transforms.json does not say.
+        """
+        if not self.varying:
+            return self._camera
+        try:
+            return camera_from_document(self.camera_values(row))
+        except DataError as exc:
+            raise DataError(f"frames[{row}]: {exc}. File: {self.folder / 'transforms.json'}") from exc
+
+    @functools.cached_property
+    def _camera(self) -> CameraModel:
+        """That of all frames."""
+        return camera_from_document(self.shared)
+
+
+@functools.lru_cache(OPEN_ARRAYS)
+def mapped(path: Path, state: tuple[int, ...]) -> Any:
+    """An array file, mapped into memory; another one in its place has another `state`."""
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def read_index(folder: Path) -> SequenceIndex:
@@ -148,12 +163,15 @@ def read_index(folder: Path) -> SequenceIndex:
     Raises:
         InputNotFound: there is none: the sequence is unfinished, or it is not a sequence.
         SchemaError: it is not JSON, or not what visionsim writes.
+        DataError: it cannot be read.
     """
     path = folder / "transforms.json"
     try:
         stream = open(path, "rb")
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise InputNotFound(f"There is no transforms.json, or not yet: the sequence is not finished: {folder}") from exc
+    except OSError as exc:
+        raise DataError(f"The file cannot be read ({exc.strerror or exc}): {path}") from exc
     with stream:
         try:
             # Not closed here: parts of it are still looked at by an exception.
@@ -170,7 +188,6 @@ def parse(folder: Path, text: mmap.mmap) -> SequenceIndex:
     first: list[dict[str, Any]] = [msgspec.json.decode(value) for value in raw[:1]]
     validate("transforms", {**head, "frames": first})
     kinds = tuple(kind for kind, key in KEYS.items() if key in first[0] or kind in head.get("arrays", {}))
-    varying = bool(camera_of(first[0]))
     count = len(raw)
     index = SequenceIndex(
         folder=folder,
@@ -184,46 +201,45 @@ def parse(folder: Path, text: mmap.mmap) -> SequenceIndex:
         arrays={kind: StoredArray(**values) for kind, values in head.get("arrays", {}).items()},
     )
     named: dict[str, list[str]] = {kind: [] for kind in index.suffixes}
-    regular = dict.fromkeys(named, True)
-    decode = msgspec.json.Decoder(Frame).decode
+    decoder = FrameDecoder(first[0])
+    columns: list[dict[str, Any]] = []
     for start in range(0, count, PART):
-        part = [decode(value) for value in raw[start : start + PART]]
+        part = decoder.decode(raw[start : start + PART], start)
         rows = slice(start, start + len(part))
         index.frames[rows] = [frame.frame for frame in part]
         index.times[rows] = [frame.time for frame in part]
-        index.c2w[rows] = [frame.transform_matrix for frame in part]
-        for kind in named:
-            keep_paths(kind, part, index.suffixes[kind], named[kind], regular, index.frames[:start])
-        if varying:
-            index.varying += [camera_of(msgspec.json.decode(value)) for value in raw[rows]]
-    index.paths = {kind: paths for kind, paths in named.items() if not regular[kind]}
+        numbers = itertools.chain.from_iterable(row for frame in part for row in frame.transform_matrix)
+        index.c2w[rows] = np.fromiter(numbers, float, 16 * len(part)).reshape(-1, 4, 4)
+        keep_paths(part, index.suffixes, named, index.frames[:start])
+        columns.append(decoder.columns(part))
+    index.paths = {kind: paths for kind, paths in named.items() if paths}
+    index.varying = {
+        name: joined([part.get(name, [msgspec.UNSET] * min(PART, count - n * PART)) for n, part in enumerate(columns)])
+        for name in decoder.attributes
+    }
     return index
 
 
-def camera_of(frame: Mapping[str, Any]) -> dict[str, Any]:
-    """What a frame says of its camera alone."""
-    return {name: value for name, value in frame.items() if name not in Frame.__struct_fields__}
-
-
 def keep_paths(
-    kind: str, part: Sequence[Frame], suffix: str, paths: list[str], regular: dict[str, bool], before: NDArray[np.int64]
+    part: Sequence[Frame], suffixes: Mapping[str, str], named: dict[str, list[str]], before: NDArray[np.int64]
 ) -> None:
     """Add the paths of some frames to those `before`, which are only kept once one is not as visionsim names it.
 
     Raises:
         DataError: a frame has none, or one outside its sequence's folder.
     """
-    key = KEYS[kind]
-    stem = frame_path(kind, 0, "").as_posix()[: -len("000000")]
-    here = [getattr(frame, key) for frame in part]
-    if regular[kind]:
-        if all(path == f"{stem}{frame.frame:06d}{suffix}" for path, frame in zip(here, part, strict=True)):
-            return
-        regular[kind] = False
-        paths += [f"{stem}{frame:06d}{suffix}" for frame in before]
-    for path, frame in zip(here, part, strict=True):
-        if path is None:
-            raise DataError(f"frame {frame.frame} has no {key}, unlike the first one")
-        if not INSIDE.match(path):
-            raise DataError(f"frame {frame.frame}: {key} {path!r} leads out of the sequence's folder")
-    paths += here
+    numbers = [f"{frame.frame:06d}" for frame in part]
+    for kind, suffix in suffixes.items():
+        key, paths = KEYS[kind], named[kind]
+        here = list(map(operator.attrgetter(key), part))
+        stem = frame_path(kind, 0, "").as_posix()[: -len("000000")]
+        if not paths:
+            if here == [f"{stem}{number}{suffix}" for number in numbers]:
+                continue
+            paths += [f"{stem}{frame:06d}{suffix}" for frame in before]
+        for path, frame in zip(here, part, strict=True):
+            if path is None:
+                raise DataError(f"frame {frame.frame} has no {key}, unlike the first one")
+            if not INSIDE.match(path):
+                raise DataError(f"frame {frame.frame}: {key} {path!r} leads out of the sequence's folder")
+        paths += here

@@ -65,6 +65,7 @@ class Sample:
         """Its place in its sequence."""
         self.source = source
         """Its sequence."""
+        self._pixels: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<Sample {self.index}: {self.sequence}, frame {self.frame}, {', '.join(self.kinds)}>"
@@ -116,7 +117,7 @@ class Sample:
 
     def path(self, kind: str) -> Path | None:
         """File of a kind of data; None if it is not a file of its own."""
-        return None if kind in self.source.arrays else self.source.path(self._known(kind), self.row)
+        return None if kind in self.source.arrays else self.source.path(known(kind, self.source), self.row)
 
     def read(self, kind: str) -> Any:
         """The array of a kind of data: of `frames` (H, W, C), of the others see the properties; `flows` is (H, W, 4).
@@ -124,7 +125,11 @@ class Sample:
         Raises:
             DataError: the dataset does not have that kind, or the file is damaged or of another size.
         """
-        return self._pixels[self._known(kind)]
+        pixels = self._pixels.get(kind)
+        if pixels is None:
+            # Two threads may read the same; then one of both is kept.
+            pixels = self._pixels.setdefault(kind, read_frame(self.source, known(kind, self.source), self.row))
+        return pixels
 
     def load(self, kinds: Iterable[str] | None = None) -> Sample:
         """Read these kinds of data now, by default all; returns itself."""
@@ -168,31 +173,13 @@ class Sample:
         flow: FloatImage = self.read("flows")[..., 2:]
         return flow
 
-    @functools.cached_property
-    def _pixels(self) -> Lazy:
-        return Lazy(self.source, self.row)
-
-    def _known(self, kind: str) -> str:
-        if kind not in self.source.kinds:
-            what = f"no {kind}" if kind in ("frames", *KINDS) else f"no kind of data called {kind!r}"
-            there = f"it has {', '.join(self.source.kinds)}"
-            raise DataError(f"The dataset has {what}; {there}: {self.source.folder}")
-        return kind
-
-
-class Lazy(dict[str, Any]):
-    """The pixels of a frame, by kind, read once. Two threads may read the same: then one of both is kept."""
-
-    def __init__(self, source: SequenceIndex, row: int) -> None:
-        super().__init__()
-        self.source, self.row = source, row
-
-    def __missing__(self, kind: str) -> Any:
-        return self.setdefault(kind, read_frame(self.source, kind, self.row))
-
 
 class Dataset:
-    """The frames of a sequence, or of several one after the other. Nothing is open: threads and forks may share it."""
+    """The frames of a sequence, or of several one after the other.
+
+    It is indexed like a list: `dataset[3]` is a sample; a slice, a list of indices or a mask (N,) gives a dataset.
+    Threads, forks and spawned processes may share it: nothing in it changes.
+    """
 
     def __init__(self, names: Sequence[str], sources: Sequence[SequenceIndex], rows: NDArray[np.int64] | None) -> None:
         """See `from_path`. `rows` (N, 2) are sequence and row of each sample; None is all of them."""
@@ -217,24 +204,28 @@ class Dataset:
         path = Path(path)
         root = path.parent if path.name == "transforms.json" else path
         folders = find_sequences([root], to="read")
-        names = names_of(folders)
+        if root != path and folders != [root]:
+            raise InputNotFound(f"The file to read does not exist: {path}")
+        found = dict(zip(names_of(folders), folders, strict=True))
         if split is not None:
-            wanted = read_split(root, split)
-            folders = [folder for folder in folders if folder.relative_to(root).as_posix() in wanted]
-            names = names_of(folders)
-        sources = []
-        for name, folder in zip(list(names), folders, strict=True):
-            if (folder / "transforms.json").exists():
-                sources.append(read_index(folder))
-            else:
-                names.remove(name)
+            wanted = {(root / name).resolve() for name in read_split(root, split)}
+            found = {name: folder for name, folder in found.items() if folder.resolve() in wanted}
+            missing = wanted - {folder.resolve() for folder in found.values()}
+            if missing:
+                logger.warning("%d sequences of the split %s are not there, as %s", len(missing), split, min(missing))
+        sources = {}
+        for name, folder in found.items():
+            try:
+                sources[name] = read_index(folder)
+            except InputNotFound:
                 logger.warning("left out, since it is not finished (no transforms.json): %s", folder)
         if not sources:
-            raise InputNotFound(f"No sequence is finished, none has a transforms.json, in {path}")
-        return cls(names, sources, None)
+            part = "" if split is None else f" of the split {split!r}"
+            raise InputNotFound(f"No sequence{part} is finished, none has a transforms.json, in {path}")
+        return cls(list(sources), list(sources.values()), None)
 
     def __repr__(self) -> str:
-        return f"<Dataset of {len(self)} frames in {len(self._sources)} sequences: {', '.join(self.kinds)}>"
+        return f"<Dataset of {len(self)} frames in {len(self._present)} sequences: {', '.join(self.kinds)}>"
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -244,14 +235,26 @@ class Dataset:
     @overload
     def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> Dataset: ...
     def __getitem__(self, index: Any) -> Any:
-        """A sample; or a dataset of those of a slice, of some indices, or where a mask (N,) is true."""
-        if isinstance(index, int | np.integer):
-            at = int(index)
-            if not -len(self) <= at < len(self):
-                raise IndexError(f"index {at} of a dataset of {len(self)} frames")
-            which, row = (int(n) for n in self._rows[at])
-            return Sample(self._names[which], at % len(self), row, self._sources[which])
-        return Dataset(self._names, self._sources, self._rows[index if isinstance(index, slice) else np.asarray(index)])
+        """A sample; or a dataset of those of a slice, of some indices, or where a mask (N,) is true.
+
+        Raises:
+            IndexError: there are not so many frames.
+            TypeError: the index is something else.
+        """
+        if isinstance(index, slice):
+            return Dataset(self._names, self._sources, self._rows[index])
+        wanted = np.asarray(index)
+        if wanted.shape == (0,):  # Of an empty list numpy makes floats.
+            wanted = wanted.astype(np.int64)
+        if wanted.ndim > 1 or wanted.dtype.kind not in ("iub" if wanted.ndim else "iu"):
+            raise TypeError(f"A dataset is indexed by a number, a slice, a list of numbers or a mask, not {index!r}")
+        if wanted.ndim:
+            return Dataset(self._names, self._sources, self._rows[wanted])
+        at = int(wanted)
+        if not -len(self) <= at < len(self):
+            raise IndexError(f"index {at} of a dataset of {len(self)} frames")
+        which, row = self._rows[at].tolist()
+        return Sample(self._names[which], at % len(self), row, self._sources[which])
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
@@ -268,16 +271,25 @@ class Dataset:
             kinds: what to read, by default all there is.
             threads: how many; by default as many as there are cores.
             on_error: called for a sample that cannot be read, which is left out; by default the DataError is raised.
+        Raises:
+            DataError: a sequence does not have such a kind of data; this is found before anything is read.
         """
         wanted = None if kinds is None else tuple(kinds)
-        threads = threads or len(os.sched_getaffinity(0))
+        for number in self._present:
+            for kind in wanted or ():
+                known(kind, self._sources[number])
+        return self._read_ahead(wanted, threads or len(os.sched_getaffinity(0)), on_error)
+
+    def _read_ahead(
+        self, kinds: tuple[str, ...] | None, threads: int, on_error: Callable[[Sample, DataError], None] | None
+    ) -> Iterator[Sample]:
         with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
             samples = iter(self)
-            ahead = deque((s, pool.submit(s.load, wanted)) for s in itertools.islice(samples, threads * AHEAD))
+            ahead = deque((s, pool.submit(s.load, kinds)) for s in itertools.islice(samples, threads * AHEAD))
             try:
                 while ahead:
                     sample, future = ahead.popleft()
-                    ahead.extend((s, pool.submit(s.load, wanted)) for s in itertools.islice(samples, 1))
+                    ahead.extend((s, pool.submit(s.load, kinds)) for s in itertools.islice(samples, 1))
                     try:
                         future.result()
                     except DataError as exc:
@@ -291,20 +303,19 @@ class Dataset:
                     future.cancel()
 
     def sequences(self) -> dict[str, Dataset]:
-        """Name -> dataset of that sequence's frames alone, in order."""
+        """Name -> dataset of that sequence's frames alone, in the order that they have here."""
         found = {}
-        for number, name in enumerate(self._names):
-            rows = self._rows[self._rows[:, 0] == number]
-            if len(rows):
-                rows = rows.copy()
-                rows[:, 0] = 0
-                found[name] = Dataset([name], [self._sources[number]], rows)
+        for number, places in self._places():
+            rows = self._rows[places]
+            rows[:, 0] = 0
+            found[self._names[number]] = Dataset([self._names[number]], [self._sources[number]], rows)
         return found
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of data that every sequence has."""
-        return tuple(k for k in ("frames", *KINDS) if all(k in source.kinds for source in self._sources))
+        sources = [self._sources[number] for number in self._present] or self._sources
+        return tuple(k for k in ("frames", *KINDS) if all(k in source.kinds for source in sources))
 
     @property
     def frames(self) -> NDArray[np.int64]:
@@ -331,14 +342,15 @@ class Dataset:
         Raises:
             DataError: a camera is no pinhole.
         """
-        result = np.empty((len(self), 3, 3))
-        for number, (name, source) in enumerate(zip(self._names, self._sources, strict=True)):
-            here = self._rows[:, 0] == number
-            if source.varying:
-                cameras = [source.camera(int(row)) for row in self._rows[here, 1]]
-                result[here] = [pinhole(camera, name).K for camera in cameras]
-            elif here.any():
-                result[here] = pinhole(source.camera(0), name).K
+        result = np.zeros((len(self), 3, 3))
+        result[:, 2, 2] = 1.0
+        for number, places in self._places():
+            source, rows = self._sources[number], self._rows[places, 1]
+            for model in np.unique(source.camera_column("camera_model", rows)):
+                if model != Intrinsics.model:
+                    raise no_pinhole(model, self._names[number])
+            for name, (i, j) in {"fl_x": (0, 0), "fl_y": (1, 1), "cx": (0, 2), "cy": (1, 2)}.items():
+                result[places, i, j] = source.camera_column(name, rows)
         return result
 
     @property
@@ -360,7 +372,7 @@ class Dataset:
             DataError: the sequences are of scenes with different objects: each sample, and each of `sequences()`, has
                 labels of its own.
         """
-        every = [labels_of(self._sources[number]) for number in np.unique(self._rows[:, 0])]
+        every = [labels_of(self._sources[number]) for number in self._present]
         if any(labels != every[0] for labels in every):
             raise DataError(
                 "The sequences have different labels, since they are of different scenes: "
@@ -368,12 +380,22 @@ class Dataset:
             )
         return every[0] if every else {}
 
+    @functools.cached_property
+    def _present(self) -> list[int]:
+        """Numbers of the sequences that have samples here."""
+        return [number for number, _ in self._places()]
+
+    def _places(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Number of each sequence that has samples here, and where these are in the dataset."""
+        order = np.argsort(self._rows[:, 0], kind="stable")
+        numbers, starts = np.unique(self._rows[order, 0], return_index=True)
+        yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=False)  # Of nothing, split makes one part.
+
     def _column(self, name: str) -> Any:
-        columns = [getattr(source, name) for source in self._sources]
-        result = np.empty((len(self), *columns[0].shape[1:]), columns[0].dtype)
-        for number, column in enumerate(columns):
-            here = self._rows[:, 0] == number
-            result[here] = column[self._rows[here, 1]]
+        like = getattr(self._sources[0], name)
+        result = np.empty((len(self), *like.shape[1:]), like.dtype)
+        for number, places in self._places():
+            result[places] = getattr(self._sources[number], name)[self._rows[places, 1]]
         return result
 
 
@@ -384,8 +406,24 @@ def pinhole(camera: CameraModel, where: str) -> Intrinsics:
         DataError: it is not.
     """
     if not isinstance(camera, Intrinsics):
-        raise DataError(f"A camera of model {camera.model} has no K; use `camera` of the samples: {where}")
+        raise no_pinhole(camera.model, where)
     return camera
+
+
+def no_pinhole(model: str, where: str) -> DataError:
+    return DataError(f"A camera of model {model} has no K; use `camera` of the samples: {where}")
+
+
+def known(kind: str, source: SequenceIndex) -> str:
+    """The kind of data, if a sequence has it.
+
+    Raises:
+        DataError: it does not.
+    """
+    if kind not in source.kinds:
+        what = f"no {kind}" if kind in ("frames", *KINDS) else f"no kind of data called {kind!r}"
+        raise DataError(f"The dataset has {what}; it has {', '.join(source.kinds)}: {source.folder}")
+    return kind
 
 
 def labels_of(source: SequenceIndex) -> dict[int, Label]:

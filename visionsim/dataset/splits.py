@@ -27,7 +27,9 @@ def read_splits(root: Path) -> dict[str, list[str]]:
     except ValueError as exc:
         raise SchemaError(f"Not a JSON file: {path}") from exc
     parts = document.get("splits") if isinstance(document, dict) else None
-    if not isinstance(parts, dict) or not all(isinstance(part, list) for part in parts.values()):
+    if not isinstance(parts, dict) or not all(
+        isinstance(part, list) and all(isinstance(name, str) for name in part) for part in parts.values()
+    ):
         raise SchemaError(f"There are no `splits`, lists of sequences by name, in {path}")
     return parts
 

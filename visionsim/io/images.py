@@ -131,7 +131,7 @@ def read_pixels(path: Path) -> Any:
     open_image = PngImageFile if is_png else JpegImageFile
     try:
         with open_image(io.BytesIO(data)) as image:
-            pixels = np.asarray(image)
+            pixels = np.array(image)
         if is_png and data[24] == 16 and pixels.dtype == np.uint8:
             # Of 16 bits it keeps the upper eight. Told that bytes come in the other order, it keeps the lower ones.
             with open_image(io.BytesIO(data)) as image:
