@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections.abc import Callable
@@ -63,3 +64,15 @@ def camera_values(**changes: Any) -> dict[str, Any]:
         "pixel_aspect_y": 1.0,
     }
     return {**camera, **changes}
+
+
+def reader(module: str) -> Any:
+    """The library that others read a format with; a test without it is skipped, unless CI asks for it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        if os.environ.get("VISIONSIM_REQUIRE_READERS"):
+            raise
+        import pytest
+
+        pytest.skip(f"{module} is not installed")

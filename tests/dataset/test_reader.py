@@ -516,13 +516,16 @@ def test_camera_values_of_many_frames(tmp_path) -> None:
 
 def test_random_access_opens_only_what_is_asked_for(folder) -> None:
     opened: list[str] = []
+    watching = threading.Event()  # A hook stays as long as the process.
+    sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" and watching.is_set() else None)
     dataset = Dataset.from_path(folder)
-    sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" and watching else None)
-    watching = True
-    _ = dataset[4].depth, dataset[4].frame, dataset[4].c2w, dataset[4].K, dataset[4].labels
-    assert dataset[1].picture.size
-    watching = False
-    # Not heard of: OpenEXR opens files itself.
+    watching.set()
+    try:
+        _ = dataset[4].depth, dataset[4].frame, dataset[4].c2w, dataset[4].K, dataset[4].labels
+        assert dataset[1].picture.size
+    finally:
+        watching.clear()
+    # OpenEXR opens its file without Python's help.
     assert opened == [str(dataset[1].path("frames"))]
 
 

@@ -1,0 +1,130 @@
+"""Datasets as PyTorch takes them: `DataLoader(TorchDataset("datasets/"), batch_size=8, collate_fn=collate)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from visionsim.dataset.index import PICTURES
+from visionsim.dataset.reader import Dataset, Sample
+from visionsim.errors import DataError, ShapeError
+from visionsim.optional import require
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["TorchDataset", "collate"]
+
+torch = require("torch", extra="torch")
+
+
+class TorchDataset(torch.utils.data.Dataset):  # type: ignore[misc, name-defined]
+    """A map-style `torch.utils.data.Dataset`, whose items are dictionaries of tensors.
+
+    `picture` (C, H, W) float32: 8 and 16 bits are 0 to 1, display-encoded; OpenEXR's values are as they are, linear.
+    `depth` (1, H, W) float32, scene units, background +inf. `normals` (3, H, W) float32, camera frame, background 0.
+    `instance_ids` (H, W) int64, background 0. `forward_flow`, `backward_flow` (2, H, W) float32, pixels (right, down),
+    background 0. `c2w` (4, 4) float32, scene units, and, if all cameras are pinholes, `K` (3, 3) float32, pixels.
+    `index` and `frame` () int64, `time` () float64, seconds; `sequence`, its name, is text.
+
+    Args:
+        dataset: a dataset or a part of one, or what `Dataset.from_path` opens.
+        kinds: kinds of data to read (frames, depths, normals, segmentations, flows), by default all that every sequence
+            has. Without any, items are poses and cameras.
+        transform: called with each dictionary in the process that reads it; what it returns is the item.
+    Raises:
+        DataError: a sequence does not have these kinds of data.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset | str | Path,
+        kinds: Iterable[str] | None = None,
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> None:
+        self.dataset = dataset if isinstance(dataset, Dataset) else Dataset.from_path(dataset)
+        """What is read; its samples have all that items have not, such as cameras and labels."""
+        self.kinds = self.dataset.kinds if kinds is None else tuple(kinds)
+        """Kinds of data that are read."""
+        self.transform = transform
+        self.dataset.iterate(self.kinds)  # Says what is missing; reads nothing.
+        try:
+            _ = self.dataset.intrinsics
+            self.pinholes = True
+            """Whether items have `K`."""
+        except DataError:
+            self.pinholes = False
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._item(self.dataset[index], index)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """The items of a batch; a process that has no DataLoader's workers reads them in threads."""
+        threads = None if torch.utils.data.get_worker_info() is None else 1
+        samples = self.dataset[np.asarray(indices, np.int64)].iterate(self.kinds, threads)
+        return [self._item(sample, index) for sample, index in zip(samples, indices, strict=True)]
+
+    def _item(self, sample: Sample, index: int) -> Any:
+        item = {**tensors(sample, self.kinds), "c2w": torch.from_numpy(sample.c2w.astype(np.float32))}
+        if self.pinholes:
+            item["K"] = torch.from_numpy(sample.K.astype(np.float32))
+        item["index"] = torch.tensor(index % len(self))
+        item["frame"] = torch.tensor(sample.frame)
+        item["time"] = torch.tensor(sample.time, dtype=torch.float64)
+        item["sequence"] = sample.sequence
+        return item if self.transform is None else self.transform(item)
+
+
+def tensors(sample: Sample, kinds: Sequence[str]) -> dict[str, Any]:
+    """The pixels of a sample, channels first."""
+    found = {}
+    if PICTURES in kinds:
+        picture = sample.picture
+        scale = 1 if picture.dtype.kind == "f" else np.iinfo(picture.dtype).max
+        found["picture"] = channels_first(picture.astype(np.float32) / np.float32(scale))
+    if "depths" in kinds:
+        found["depth"] = torch.from_numpy(sample.depth)[None]
+    if "normals" in kinds:
+        found["normals"] = channels_first(sample.normals)
+    if "segmentations" in kinds:
+        found["instance_ids"] = torch.from_numpy(sample.instance_ids.astype(np.int64))
+    if "flows" in kinds:
+        found["forward_flow"] = channels_first(sample.forward_flow)
+        found["backward_flow"] = channels_first(sample.backward_flow)
+    return found
+
+
+def channels_first(pixels: NDArray[Any]) -> Any:
+    """(H, W, C) -> (C, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))
+
+
+def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A batch of items: tensors are stacked along a new first axis, `sequence` is a list.
+
+    Args:
+        items: of a TorchDataset, of one size; what `transform` adds may be what PyTorch's default_collate takes.
+    Raises:
+        ShapeError: items differ in size, or in what they have.
+    """
+    first = items[0]
+    for item in items:
+        if item.keys() != first.keys():
+            odd = ", ".join(sorted(item.keys() ^ first.keys()))
+            raise ShapeError(f"Items of a batch must have the same entries; only some have {odd}")
+        for name, value in item.items():
+            if torch.is_tensor(value) and value.shape != first[name].shape:
+                sizes = " and ".join(str(tuple(each[name].shape)) for each in (first, item))
+                raise ShapeError(
+                    f"Items of one batch differ in size, {name} is {sizes} in {first.get('sequence')} and "
+                    f"{item.get('sequence')}: crop or resize them in `transform`, or make batches of one sequence, "
+                    "or of one item"
+                )
+    batch: dict[str, Any] = torch.utils.data.default_collate(items)
+    return batch
