@@ -447,6 +447,9 @@ def camera_from_document(values: Mapping[str, Any]) -> CameraModel:
     missing = [name for name in names if name not in values]
     if missing:
         raise DataError(f"camera_model {model!r} needs {', '.join(missing)}")
+    for name in names:
+        if not isinstance(values[name], int | float):
+            raise DataError(f"{name} is {values[name]!r}, not a number")
     for axis in ("longitude", "latitude") if make is Equirectangular else ():
         if not values[f"{axis}_min"] < values[f"{axis}_max"]:
             raise DataError(f"{axis}_max is not larger than {axis}_min")

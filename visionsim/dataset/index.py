@@ -17,7 +17,6 @@ import msgspec
 import numpy as np
 
 from visionsim.cameras import CameraModel, camera_from_document
-from visionsim.dataset.columns import Frame, FrameDecoder, at, joined
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.schema import validate
 from visionsim.errors import DataError, InputNotFound, SchemaError
@@ -49,6 +48,22 @@ OPEN_ARRAYS = 64
 
 INSIDE = re.compile(r"^(?!/|~|[A-Za-z]:)(?!(.*/)?\.\.(/|$))[^\\]+$")
 """Paths that stay in the sequence's folder."""
+
+
+Row = tuple[float, float, float, float]
+
+
+class Frame(msgspec.Struct, gc=False):
+    """What every frame has; which of the paths, its sequence says."""
+
+    frame: int
+    time: float
+    transform_matrix: tuple[Row, Row, Row, Row]
+    file_path: str | None = None
+    depth_file_path: str | None = None
+    normal_file_path: str | None = None
+    segmentation_file_path: str | None = None
+    flow_file_path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +103,8 @@ class SequenceIndex:
     """Of the others: relative paths."""
     arrays: dict[str, StoredArray]
     """Of kinds that are in one file."""
-    varying: dict[str, Any] = field(default_factory=dict)
-    """Camera values that are not those of all frames, as columns: (N, ...) arrays of numbers, lists of all else."""
+    varying: list[dict[str, Any]] = field(default_factory=list)
+    """Camera values of each frame that are not those of all; empty if all cameras are alike."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -120,14 +135,7 @@ class SequenceIndex:
 
     def camera_values(self, row: int) -> dict[str, Any]:
         """The camera of a frame, in the fields of transforms.json."""
-        return {**self.shared, **at(self.varying, row)}
-
-    def camera_column(self, name: str, rows: NDArray[np.int64]) -> Any:
-        """(n,): a camera value of some frames."""
-        if name not in self.varying:
-            return np.full(len(rows), self.shared.get(name))
-        column = self.varying[name]
-        return column[rows] if isinstance(column, np.ndarray) else np.array([column[row] for row in rows])
+        return {**self.shared, **(self.varying[row] if self.varying else {})}
 
     def camera(self, row: int) -> CameraModel:
         """Which point is seen by which pixel of a frame.
@@ -201,23 +209,39 @@ def parse(folder: Path, text: mmap.mmap) -> SequenceIndex:
         arrays={kind: StoredArray(**values) for kind, values in head.get("arrays", {}).items()},
     )
     named: dict[str, list[str]] = {kind: [] for kind in index.suffixes}
-    decoder = FrameDecoder(first[0])
-    columns: list[dict[str, Any]] = []
+    varies = bool(camera_of(first[0]))
     for start in range(0, count, PART):
-        part = decoder.decode(raw[start : start + PART], start)
+        rows = slice(start, start + PART)
+        part = decode(raw[rows], start)
         rows = slice(start, start + len(part))
         index.frames[rows] = [frame.frame for frame in part]
         index.times[rows] = [frame.time for frame in part]
         numbers = itertools.chain.from_iterable(row for frame in part for row in frame.transform_matrix)
         index.c2w[rows] = np.fromiter(numbers, float, 16 * len(part)).reshape(-1, 4, 4)
         keep_paths(part, index.suffixes, named, index.frames[:start])
-        columns.append(decoder.columns(part))
+        if varies:
+            index.varying += [camera_of(msgspec.json.decode(frame)) for frame in raw[rows]]
     index.paths = {kind: paths for kind, paths in named.items() if paths}
-    index.varying = {
-        name: joined([part.get(name, [msgspec.UNSET] * min(PART, count - n * PART)) for n, part in enumerate(columns)])
-        for name in decoder.attributes
-    }
     return index
+
+
+def decode(raw: Sequence[msgspec.Raw], start: int) -> list[Frame]:
+    """Some frames, of which the first is `frames[start]`.
+
+    Raises:
+        SchemaError: one is not what it must be.
+    """
+    try:
+        return msgspec.json.decode(b"[" + b",".join(raw) + b"]", type=list[Frame])
+    except msgspec.ValidationError as exc:
+        place = re.search(r"\$\[(\d+)\]", str(exc))
+        where = f"frames[{start + int(place[1])}]" if place else "frames"
+        raise SchemaError(f"{where}: {exc}") from exc
+
+
+def camera_of(frame: Mapping[str, Any]) -> dict[str, Any]:
+    """What a frame says of its camera alone."""
+    return {name: value for name, value in frame.items() if name not in Frame.__struct_fields__}
 
 
 def keep_paths(

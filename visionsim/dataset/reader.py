@@ -342,15 +342,11 @@ class Dataset:
         Raises:
             DataError: a camera is no pinhole.
         """
-        result = np.zeros((len(self), 3, 3))
-        result[:, 2, 2] = 1.0
+        result = np.empty((len(self), 3, 3))
         for number, places in self._places():
-            source, rows = self._sources[number], self._rows[places, 1]
-            for model in np.unique(source.camera_column("camera_model", rows)):
-                if model != Intrinsics.model:
-                    raise no_pinhole(model, self._names[number])
-            for name, (i, j) in {"fl_x": (0, 0), "fl_y": (1, 1), "cx": (0, 2), "cy": (1, 2)}.items():
-                result[places, i, j] = source.camera_column(name, rows)
+            source, name = self._sources[number], self._names[number]
+            rows = self._rows[places, 1] if source.varying else self._rows[places[:1], 1]
+            result[places] = [pinhole(source.camera(row), name).K for row in rows.tolist()]
         return result
 
     @property
@@ -406,12 +402,8 @@ def pinhole(camera: CameraModel, where: str) -> Intrinsics:
         DataError: it is not.
     """
     if not isinstance(camera, Intrinsics):
-        raise no_pinhole(camera.model, where)
+        raise DataError(f"A camera of model {camera.model} has no K; use `camera` of the samples: {where}")
     return camera
-
-
-def no_pinhole(model: str, where: str) -> DataError:
-    return DataError(f"A camera of model {model} has no K; use `camera` of the samples: {where}")
 
 
 def known(kind: str, source: SequenceIndex) -> str:
