@@ -34,6 +34,7 @@ add_command(app, purge_corrupted)
 add_command(app, doctor)
 datasets = add_group(app, "dataset", "Look at datasets, and make others of them.")
 add_command(datasets, dataset.info)
+add_command(datasets, dataset.convert)
 exports = add_group(app, "export", "Write datasets in the formats of others.")
 add_command(exports, export.flow)
 

@@ -40,8 +40,15 @@ class Sink(Protocol):
     """Whether two threads must not write at the same time."""
 
     @property
+    def folder(self) -> Path:
+        """Of the sequence."""
+
+    @property
     def form(self) -> Form:
         """What each frame must be."""
+
+    def check(self, frame: int, data: Mapping[str, Any]) -> None:
+        """Raise DataError if pixels of that form cannot be held all the same."""
 
     def write(self, batch: Batch) -> list[dict[str, StoredFile]]:
         """Write frames of that form, and return when they are on the disk; of each, kind -> its file."""
@@ -56,6 +63,9 @@ class Files:
     form: Form
     codec: str
     """Of EXR files."""
+
+    def check(self, frame: int, data: Mapping[str, Any]) -> None:
+        """Files hold everything."""
 
     def write(self, batch: Batch) -> list[dict[str, StoredFile]]:
         written = []
@@ -88,10 +98,11 @@ class Arrays:
     form: Form
     files: dict[str, ArrayFile]
 
+    def check(self, frame: int, data: Mapping[str, Any]) -> None:
+        for kind, file in self.files.items():
+            check_binary(frame, data[kind], file.stored)
+
     def write(self, batch: Batch) -> list[dict[str, StoredFile]]:
-        for _, frame, data in batch:
-            for kind, file in self.files.items():
-                check_binary(frame, data[kind], file.stored)
         written = write_rows(self.folder, self.files, {row: data for row, _, data in batch})
         return [written[row] for row, _, _ in batch]
 

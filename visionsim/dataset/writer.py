@@ -162,6 +162,11 @@ class SequenceWriter(ABC):
         """Whether every frame is there."""
         return len(self._done) == len(self.frames)
 
+    @property
+    def form(self) -> Form | None:
+        """What every frame is like; None before the first one."""
+        return None if self._sink is None else self._sink.form
+
     # Writing.
 
     def add(self, frame: int, data: Mapping[str, Any], *, c2w: Any = None, camera: CameraModel | None = None) -> None:
@@ -188,6 +193,7 @@ class SequenceWriter(ABC):
         with self._one_at_a_time:
             sink = self.sink(form)
         check_form(frame, data, sink.form)
+        sink.check(frame, data)
         with self._one_at_a_time if sink.alone else nullcontext():
             (files,) = sink.write([(self._rows[frame], frame, data)])
         with self._one_at_a_time:
