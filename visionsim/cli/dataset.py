@@ -11,9 +11,7 @@ from visionsim.cli._shared import AsJson, ConfigFile, Processes
 
 __all__ = ["convert", "info"]
 
-Root = Annotated[
-    Path, typer.Argument(help="A datasets folder or a sequence, or its transforms.json.", metavar="ROOT")
-]
+Root = Annotated[Path, typer.Argument(help="A datasets folder or a sequence, or its transforms.json.", metavar="ROOT")]
 Target = Annotated[Path, typer.Argument(help="Folder to write to.", metavar="TARGET")]
 
 

@@ -492,11 +492,18 @@ class ArrayWriter(SequenceWriter):
         shape, dtype = form[kind]
         packed: dict[str, Any] = {}
         if kind == PICTURES and self.pack is not None:
-            largest = 1.0 if dtype.startswith("float") else int(np.iinfo(dtype).max)
             length = (len(self.frames), *shape)[AXES.index(self.pack)]
-            high = largest if self.high is None else self.high
-            packed = {"packed_axis": self.pack, "length": length, "high": high, "dtype": dtype}
+            packed = {"packed_axis": self.pack, "length": length, "high": self._high(dtype), "dtype": dtype}
         return ArrayFile(StoredArray(f"{kind}.npy", suffix_of(kind, form), **packed), len(self.frames), shape, dtype)
+
+    def _high(self, dtype: str) -> float:
+        """The value of packed pictures that is not 0, as their type has it."""
+        is_float = dtype.startswith("float")
+        if self.high is None:
+            return 1.0 if is_float else int(np.iinfo(dtype).max)
+        if not is_float and not (self.high == int(self.high) and 0 < self.high <= np.iinfo(dtype).max):
+            raise ConfigError(f"{self.high} is no value of {dtype} pictures")
+        return float(np.array(self.high, dtype)) if is_float else int(self.high)
 
     def _resume(self, journal: Journal) -> Sink | None:
         if not journal.arrays:
