@@ -58,7 +58,7 @@ def write(
     folder: Path, frames: range = range(3, 13), *, make: Any = FolderWriter, data: Any = frame_data, **options: Any
 ) -> Path:
     """A finished sequence."""
-    given = {name: options.pop(name) for name in ("pack", "high", "settings") if name in options}
+    given = {name: options.pop(name) for name in ("pack", "settings") if name in options}
     with make(folder, frames, fps=25.0, labels=LABELS, **given) as writer:
         for frame in writer.missing:
             writer.add(frame, data(frame, **options), c2w=pose(frame), camera=CAMERA)

@@ -123,14 +123,20 @@ def convert(
     total = sum(len(sequence.source) for sequence in sequences)
     jobs = jobs or (1 if total <= ALONE else len(os.sched_getaffinity(0)))
     with processes(jobs) as pool:
-        highs = {sequence.name: high_in(sequence, pool) for sequence in sequences} if pack else {}
+        writers = []
         for sequence in sequences:
-            options = {"pack": pack, "high": highs[sequence.name]} if pack else {}
+            options = {"pack": pack, "high": high_in(sequence, pool)} if pack else {}
             make = ArrayWriter if to == "arrays" else FolderWriter
-            with refusing(sequence.target), make.like(sequence.target, sequence.source, **options) as writer:
+            writers.append(make.like(sequence.target, sequence.source, **options))
+            writers[-1].check()  # Of all of them, before anything is written.
+        for sequence, to_come in zip(sequences, writers, strict=True):
+            before = len(report.damaged)
+            with refusing(sequence.target), to_come as writer:
+                writer.may_stay_unfinished = True  # The report says which, and why.
                 for done in convert_one(sequence, writer, pool, report):
                     report.frames += done
                     progress(report.frames + len(report.damaged), total)
+            report.damaged[before:] = sorted(report.damaged[before:], key=lambda damaged: damaged.frame)
     if (root / SPLITS).exists():
         with whole_file(target / SPLITS) as partial:
             shutil.copyfile(root / SPLITS, partial)
@@ -168,10 +174,9 @@ def add_notes(sequences: Sequence[Planned], to: To, report: WorkReport) -> None:
             f"The pictures of {len(jpeg)} of {len(sequences)} sequences are JPEG. What is kept is their pixels, which "
             f"{form}: another JPEG would change them."
         )
-    unfinished = {frame.sequence for frame in report.damaged}
     report.notes += [
         f"{name} stays unfinished until its damaged frames are mended and this command is given again."
-        for name in sorted(unfinished)
+        for name in dict.fromkeys(frame.sequence for frame in report.damaged)
     ]
 
 

@@ -70,6 +70,9 @@ W = TypeVar("W", bound="SequenceWriter")
 class SequenceWriter(ABC):
     """A sequence that is being written; use it in a `with` block. Threads may share it."""
 
+    may_stay_unfinished = False
+    """Whether the block may end without a word while frames are missing; else the log says so."""
+
     def __init__(
         self,
         folder: str | Path,
@@ -228,7 +231,8 @@ class SequenceWriter(ABC):
     def finish(self) -> bool:
         """Write the documents if every frame is there; returns whether."""
         if not self.complete:
-            logger.warning("%d of %d frames are missing: %s", len(self.missing), len(self.frames), self.folder)
+            level = logging.DEBUG if self.may_stay_unfinished else logging.WARNING
+            logger.log(level, "%d of %d frames are missing: %s", len(self.missing), len(self.frames), self.folder)
             return False
         transforms, info = self._documents()
         made_from = settings_digest({"transforms": transforms, "info": info})
@@ -242,21 +246,34 @@ class SequenceWriter(ABC):
 
     # What is there.
 
-    def _open(self) -> None:
+    def check(self) -> Journal | None:
+        """See whether what is in the folder can be gone on with; reads the journal only, and returns it.
+
+        Raises:
+            RequestError: what is there is something else, or was made with other settings.
+            DataError: its journal is damaged.
+        """
         journal = Journal.read(self.folder)
         if journal is None:
             if (self.folder / "transforms.json").exists():
                 raise RequestError(
-                    f"There is a sequence that has no journal, so that nobody knows what it is; use another folder "
-                    f"than {self.folder}"
+                    "There is a sequence that has no journal, so that nobody knows what it is; "
+                    f"use another folder than {self.folder}"
                 )
-            return
+            return None
         stored, wanted = (
             {name: value for name, value in settings.items() if name not in OF_THE_PICTURE}
             for settings in (journal.settings, self._settings)
         )
         if stored != wanted:
             raise mismatch(self.folder, stored, wanted, force=False)
+        self._check_form(journal)
+        return journal
+
+    def _open(self) -> None:
+        journal = self.check()
+        if journal is None:
+            return
         self._journal = journal
         self._sink = self._resume(journal)
         self._done = set(self._intact())
@@ -323,11 +340,11 @@ class SequenceWriter(ABC):
 
     @abstractmethod
     def _resume(self, journal: Journal) -> Sink | None:
-        """Where the frames of a journal went; None if there are none.
+        """Where the frames of a journal went; None if there are none."""
 
-        Raises:
-            RequestError: it is a journal of the other form, or of other frames.
-        """
+    @abstractmethod
+    def _check_form(self, journal: Journal) -> None:
+        """Raise RequestError if it is a journal of the other form, or of other frames."""
 
     @abstractmethod
     def _intact_of(self, frames: Sequence[int]) -> list[int]:
@@ -404,9 +421,11 @@ class FolderWriter(SequenceWriter):
     def _files(self, form: Form) -> Files:
         return Files(self.folder, form, self._settings.get("exr_codec", self.codec))
 
-    def _resume(self, journal: Journal) -> Sink | None:
+    def _check_form(self, journal: Journal) -> None:
         if journal.arrays:
             raise RequestError(f"There is a sequence as arrays, not as files; use another folder than {self.folder}")
+
+    def _resume(self, journal: Journal) -> Sink | None:
         for record in journal.records.values():
             try:
                 form = {kind: form_in_file(kind, self.folder / file.path) for kind, file in record.files.items()}
@@ -505,16 +524,18 @@ class ArrayWriter(SequenceWriter):
             raise ConfigError(f"{self.high} is no value of {dtype} pictures")
         return float(np.array(self.high, dtype)) if is_float else int(self.high)
 
-    def _resume(self, journal: Journal) -> Sink | None:
+    def _check_form(self, journal: Journal) -> None:
         if not journal.arrays:
             raise RequestError(f"There is a sequence as files, not as arrays; use another folder than {self.folder}")
         if journal.arrays["frames"] != self._digest:
             raise RequestError(f"The arrays there are of other frames; use another folder than {self.folder}")
-        files = {kind: ArrayFile.from_json(values) for kind, values in journal.arrays["files"].items()}
-        there = files[PICTURES].stored.packed_axis
+        there = journal.arrays["files"][PICTURES]["stored"].get("packed_axis")
         if there != self.pack:
             was, now = (f"packed along {axis}" if axis else "not packed" for axis in (there, self.pack))
             raise RequestError(f"The pictures there are {was}, not {now}; use another folder than {self.folder}")
+
+    def _resume(self, journal: Journal) -> Sink | None:
+        files = {kind: ArrayFile.from_json(values) for kind, values in journal.arrays["files"].items()}
         return Arrays(self.folder, {kind: (file.shape, file.dtype) for kind, file in files.items()}, files)
 
     def _intact_of(self, frames: Sequence[int]) -> list[int]:
