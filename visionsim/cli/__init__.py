@@ -35,6 +35,8 @@ add_command(app, doctor)
 datasets = add_group(app, "dataset", "Look at datasets, and make others of them.")
 add_command(datasets, dataset.info)
 add_command(datasets, dataset.convert)
+add_command(datasets, dataset.merge)
+add_command(datasets, dataset.split)
 exports = add_group(app, "export", "Write datasets in the formats of others.")
 add_command(exports, export.flow)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from visionsim.dataset.arrays import high_of
-from visionsim.dataset.folders import find_sequences, names_of
+from visionsim.dataset.folders import find_sequences, names_of, refuse_nested
 from visionsim.dataset.index import PICTURES, SequenceIndex, read_index
 from visionsim.dataset.journal import StoredFile
 from visionsim.dataset.report import DamagedFrame, WorkReport
@@ -143,12 +143,6 @@ def convert(
     add_notes(sequences, to, report)
     report.elapsed = time.monotonic() - started
     return report
-
-
-def refuse_nested(root: Path, target: Path) -> None:
-    here, there = root.resolve(), target.resolve()
-    if here == there or here in there.parents or there in here.parents:
-        raise ConfigError(f"Neither folder may be in the other: {root} and {target}")
 
 
 def planned(root: Path, target: Path, report: WorkReport) -> list[Planned]:

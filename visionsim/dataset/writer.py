@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +42,7 @@ from visionsim.dataset.lock import FileLock, Holder, take
 from visionsim.dataset.schema import info_document, info_values, record_of, transforms_document, write_document
 from visionsim.dataset.sinks import FORMATS, Arrays, Files, Form, Sink, check_form, form_of, suffix_of
 from visionsim.errors import ConfigError, DataError, RequestError, ShapeError
-from visionsim.files import ensure_room, flush_folder
+from visionsim.files import ensure_room, flush_folder, whole_file
 from visionsim.io.exr import read_exr_image
 from visionsim.io.images import read_pixels
 
@@ -564,6 +565,9 @@ class ArrayWriter(SequenceWriter):
             ours.add(partial)
             if whole.exists() and not partial.exists():
                 whole.rename(partial)
+            if partial.exists() and partial.stat().st_nlink > 1:  # Of a merged dataset: the original stays as it is.
+                with whole_file(partial) as copy:
+                    shutil.copyfile(partial, copy)
             if self._done:
                 os.truncate(partial, file.size)  # It may have been cut off.
             else:
