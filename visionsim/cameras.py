@@ -30,6 +30,7 @@ __all__ = [
     "FisheyeEquisolid",
     "Intrinsics",
     "Orthographic",
+    "blender_from_camera",
     "c2w_from_blender",
     "camera_from_blender",
     "camera_from_document",
@@ -418,6 +419,59 @@ FROM_BLENDER: dict[str, Callable[[Mapping[str, Any]], CameraModel]] = {
     "FISHEYE_EQUISOLID": equisolid_from_blender,
 }
 """Blender's type of camera, or of panorama -> its model."""
+
+
+def blender_from_camera(camera: CameraModel) -> dict[str, Any]:
+    """Settings of a Blender camera that sees the same: the way back of `camera_from_blender`, up to rounding.
+
+    Raises:
+        SceneError: no Blender camera sees that.
+    """
+    width, height = camera.width, camera.height
+    described: dict[str, Any] = {
+        "name": "",
+        "width": width,
+        "height": height,
+        "sensor_width": 36.0,
+        "sensor_height": 24.0,
+        "sensor_fit": "HORIZONTAL",
+        "shift_x": 0.0,
+        "shift_y": 0.0,
+        "pixel_aspect_x": 1.0,
+        "pixel_aspect_y": 1.0,
+    }
+    if isinstance(camera, Equirectangular):
+        sides = {f"{axis}_{end}": getattr(camera, f"{axis}_{end}") for axis in SIDES for end in ("min", "max")}
+        return {**described, **sides, "type": "PANO", "panorama_type": "EQUIRECTANGULAR"}
+    assert isinstance(camera, Intrinsics | Orthographic | Fisheye), camera
+    described["shift_x"], described["shift_y"] = 0.5 - camera.cx / width, camera.cy / height - 0.5
+    if isinstance(camera, FisheyeEquidistant):
+        if not np.allclose((camera.fx * camera.fov, camera.fy * camera.fov), (width, height), rtol=1e-9, atol=0):
+            raise SceneError(
+                "an equidistant fisheye fills the picture: fl_x is width / fov and fl_y is height / fov, unlike "
+                f"{camera.fx:g} and {camera.fy:g} of a picture of {width} x {height} pixels and fov {camera.fov:g}"
+            )
+        return {**described, "type": "PANO", "panorama_type": "FISHEYE_EQUIDISTANT", "fisheye_fov": camera.fov}
+    if isinstance(camera, Orthographic):
+        across, down = camera.scale_x, camera.scale_y
+        described |= {"type": "ORTHO", "ortho_scale": width / across}
+    else:
+        across, down = camera.fx, camera.fy
+        lens = across * described["sensor_width"] / width
+        described |= {"type": "PERSP", "lens": lens}
+        if isinstance(camera, FisheyeEquisolid):
+            del described["lens"]
+            described |= {"type": "PANO", "panorama_type": "FISHEYE_EQUISOLID"}
+            described |= {"fisheye_fov": camera.fov, "fisheye_lens": lens}
+    described["pixel_aspect_x"] = down / across
+    if not isinstance(camera, Fisheye):  # Of these, shift is in fitted sides.
+        described["shift_y"] *= height / (width * down / across)
+    return described
+
+
+SIDES = ("longitude", "latitude")
+"""What the sides of an equirectangular picture are."""
+
 
 FROM_DOCUMENT: dict[str, tuple[type[CameraModel], tuple[str, ...]]] = {
     "OPENCV": (Intrinsics, ("fl_x", "fl_y", "cx", "cy", "w", "h")),

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from visionsim.errors import DiskFull, OutputNotWritable
+from visionsim.errors import DiskFull, OutputNotWritable, VisionsimError
 
 __all__ = [
     "checksum",
@@ -24,6 +24,7 @@ __all__ = [
     "flush_folder",
     "make_folder",
     "natural_key",
+    "refusing",
     "remove_empty",
     "size_and_checksum",
     "whole_file",
@@ -143,6 +144,19 @@ def ensure_writable(folder: Path, what: str = "output folder") -> None:
         reason = exc.strerror or str(exc)
         message = f"Cannot write to the {what}: {reason.lower()} at {ancestor}. Choose another one than {folder}"
         raise OutputNotWritable(message) from exc
+
+
+@contextmanager
+def refusing(folder: Path) -> Iterator[None]:
+    """Raise OutputNotWritable where a folder cannot be read or written."""
+    try:
+        yield
+    except VisionsimError:
+        raise
+    except OSError as exc:
+        at = f" at {exc.filename}" if exc.filename else ""
+        reason = (exc.strerror or str(exc)).lower()
+        raise OutputNotWritable(f"Cannot write to the output folder {folder}: {reason}{at}") from exc
 
 
 def ensure_room(folder: Path, num_bytes: int) -> None:

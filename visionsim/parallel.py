@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -23,12 +25,20 @@ def processes(jobs: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
     if jobs == 1:
         return nullcontext()
     # Not forked: the caller may have threads, such as that of a progress bar.
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=leave_ctrl_c_alone)
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=serve_parent)
 
 
-def leave_ctrl_c_alone() -> None:
-    """In a process of the pool: Ctrl-C is the parent's to handle."""
+def serve_parent() -> None:
+    """In a process of the pool: Ctrl-C is the parent's to handle; and we end with it, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
+
+
+def end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # Nobody hears what we did, and the queue we wait at never ends.
 
 
 def each(

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from visionsim.errors import InputNotFound
+from visionsim.errors import ConfigError, InputNotFound
 from visionsim.files import natural_key
 
-__all__ = ["find_sequences", "names_of", "sequences_in"]
+__all__ = ["find_sequences", "names_of", "refuse_nested", "sequences_in"]
 
 
 def find_sequences(roots: Iterable[Path], to: str = "verify") -> list[Path]:
@@ -68,3 +68,10 @@ def names_of(folders: Sequence[Path]) -> list[str]:
             return names
         for n in alike:
             lengths[n] += 1
+
+
+def refuse_nested(root: Path, target: Path) -> None:
+    """Raise ConfigError if one of the folders is in the other."""
+    here, there = root.resolve(), target.resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise ConfigError(f"Neither folder may be in the other: {root} and {target}")

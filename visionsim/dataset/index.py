@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 
     from visionsim.types import Matrix
 
-__all__ = ["AXES", "KEYS", "OF_THE_SEQUENCE", "PICTURES", "SequenceIndex", "StoredArray", "read_index"]
+__all__ = [
+    "AXES",
+    "KEYS",
+    "OF_THE_SEQUENCE",
+    "PICTURES",
+    "PICTURE_TYPES",
+    "SequenceIndex",
+    "StoredArray",
+    "frame_shape",
+    "open_array",
+    "read_index",
+]
 
 PART = 4096
 """Frames decoded at a time; their Python objects are gone before the next ones."""
@@ -45,6 +56,9 @@ AXES = ("frame", "height", "width", "channel")
 
 OPEN_ARRAYS = 64
 """Array files that are mapped at a time: each holds a file descriptor, of which a process may have a thousand or so."""
+
+PICTURE_TYPES = ("uint8", "uint16", "float16", "float32")
+"""Of the values of pictures, numpy's names."""
 
 INSIDE = re.compile(r"^(?!/|~|[A-Za-z]:)(?!(.*/)?\.\.(/|$))[^\\]+$")
 """Paths that stay in the sequence's folder."""
@@ -78,8 +92,18 @@ class StoredArray:
     """frame, height, width or channel: eight values of this axis are the bits of a byte, the first is the highest."""
     length: int | None = None
     """Of the packed axis: the last byte may hold fewer than eight."""
-    high: int | None = None
+    high: float | None = None
     """The value that a bit of 1 stands for; that of 0 is 0."""
+    dtype: str | None = None
+    """Of the values that bits stand for."""
+
+    def shape(self, frames: int, frame: Sequence[int]) -> tuple[int, ...]:
+        """Of the array in the file, for so many frames of this shape (H, W) or (H, W, C)."""
+        whole = [frames, *frame]
+        if self.packed_axis is not None:
+            axis = AXES.index(self.packed_axis)
+            whole[axis] = (whole[axis] + 7) // 8
+        return tuple(whole)
 
 
 @dataclass
@@ -119,14 +143,10 @@ class SequenceIndex:
         """All frames' pixels of a kind that is in one file, in memory only where one looks at them.
 
         Raises:
-            DataError: the file is missing, damaged or cut off.
+            DataError: the file is missing, damaged or cut off, or its array is not what transforms.json says.
         """
-        path = self.folder / self.arrays[kind].file
-        try:
-            found = os.stat(path)
-            return mapped(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
-        except (OSError, ValueError, EOFError) as exc:
-            raise DataError(f"Not a readable array ({exc}): {path}") from exc
+        shared = self.camera_values(0)
+        return open_array(self.folder, kind, self.arrays[kind], len(self), (shared["h"], shared["w"], shared["c"]))
 
     @functools.cached_property
     def shared(self) -> dict[str, Any]:
@@ -160,6 +180,40 @@ class SequenceIndex:
 def mapped(path: Path, state: tuple[int, ...]) -> Any:
     """An array file, mapped into memory; another one in its place has another `state`."""
     return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def open_array(folder: Path, kind: str, stored: StoredArray, frames: int, picture: tuple[int, int, int]) -> Any:
+    """The array of a kind of data of all frames, mapped into memory.
+
+    Args:
+        folder: of the sequence.
+        kind: what it holds.
+        stored: in which file, and how.
+        frames: how many there are.
+        picture: its height, width and channels.
+    Raises:
+        DataError: the file is missing, damaged or cut off, or has an array of another shape or type.
+    """
+    path = folder / stored.file
+    try:
+        found = os.stat(path)
+        array = mapped(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+    except (OSError, ValueError, EOFError) as exc:
+        reason = "it is missing" if isinstance(exc, FileNotFoundError) else str(exc)
+        raise DataError(f"Not a readable array ({reason}): {path}") from exc
+    shape = stored.shape(frames, frame_shape(kind, picture))
+    types = ("uint8",) if stored.packed_axis else PICTURE_TYPES if kind == PICTURES else (KINDS[kind].dtype,)
+    if array.shape != shape or str(array.dtype) not in types:
+        raise DataError(f"The array is {array.shape} {array.dtype}, not {shape} {' or '.join(types)}: {path}")
+    return array
+
+
+def frame_shape(kind: str, picture: tuple[int, int, int]) -> tuple[int, ...]:
+    """(H, W) or (H, W, C) of a frame's data of a kind, from height, width and channels of its picture."""
+    if kind == PICTURES:
+        return picture
+    channels = len(KINDS[kind].channels)
+    return picture[:2] if channels == 1 else (*picture[:2], channels)
 
 
 def read_index(folder: Path) -> SequenceIndex:

@@ -122,6 +122,8 @@ class Journal:
     records: dict[int, FrameRecord] = field(default_factory=dict)
     closing: dict[str, Any] = field(default_factory=dict)
     """What the last line says of the documents; empty if it does not, or if it is not what was written."""
+    arrays: dict[str, Any] = field(default_factory=dict)
+    """How the arrays are laid out that hold all frames, as `dataset.writer` says it; empty if frames are files."""
 
     @property
     def path(self) -> Path:
@@ -132,12 +134,18 @@ class Journal:
         """The journal of `folder`, empty if there is none yet; reads nothing but the journal.
 
         Raises:
-            SettingsMismatch: the folder's data was made with other settings; the message names them.
+            SettingsMismatch: the folder's data was made with other settings, which the message names, or is in arrays.
             DataError: there is a journal, but not one that this version understands.
         """
         journal = cls.read(folder)
         if journal is None:
             return cls(folder, dict(settings))
+        if journal.arrays:
+            raise SettingsMismatch(
+                "The folder holds a sequence as arrays, into which nothing is rendered. "
+                f"Use another output folder, or --force to start this one over: {folder}",
+                "the frames there are in arrays",
+            )
         if journal.settings != settings:
             raise mismatch(folder, journal.settings, settings)
         journal.settings = dict(settings)  # In the order that documents have them, so that they are written alike.
@@ -161,6 +169,7 @@ class Journal:
             if header["journal"] != FORMAT:
                 raise ValueError(f"format {header['journal']}")
             journal.settings = dict(header["settings"])
+            journal.arrays = dict(header.get("arrays", {}))
         except (ValueError, KeyError, TypeError) as exc:
             raise DataError(
                 f"The journal is damaged, or was written by another version of visionsim: {journal.path}"
@@ -190,7 +199,8 @@ class Journal:
         make_folder(self.path.parent)
         settings = {name: self.settings[name] for name in sorted(self.settings)}
         with whole_file(self.path) as partial, open(partial, "w", encoding="utf-8") as stream:
-            stream.write(sealed({"journal": FORMAT, "settings": settings}))
+            arrays = {"arrays": self.arrays} if self.arrays else {}
+            stream.write(sealed({"journal": FORMAT, "settings": settings, **arrays}))
             stream.writelines(self.records[frame].to_line() for frame in sorted(self.records))
         self.closing = {}
 
@@ -211,16 +221,16 @@ class Journal:
             return False
         return all(StoredFile(*values).intact(self.folder) for values in self.closing["documents"])
 
-    def append(self, record: FrameRecord) -> None:
-        """Add a frame whose files are all in place, on disk and in memory."""
-        self.records[record.frame] = record
-        self._append(record.to_line())
+    def append(self, *records: FrameRecord) -> None:
+        """Add frames whose files are all in place, on disk and in memory."""
+        self.records.update({record.frame: record for record in records})
+        self._append("".join(record.to_line() for record in records))
 
-    def _append(self, line: str) -> None:
+    def _append(self, lines: str) -> None:
         with open(self.path, "r+b") as stream:
             stream.seek(-1, os.SEEK_END)
             torn = stream.read(1) != b"\n"  # By a full disk perhaps: it must not take our line with it.
-            stream.write(b"\n" * torn + line.encode())
+            stream.write(b"\n" * torn + lines.encode())
             stream.flush()
             os.fsync(stream.fileno())
 
@@ -237,19 +247,24 @@ class Journal:
             for kind in folders:
                 for suffix in SUFFIXES:  # Previews lie beside the ground truth.
                     (self.folder / frame_path(kind, frame, suffix)).unlink(missing_ok=True)
+        for values in self.arrays.get("files", {}).values():
+            (self.folder / values["stored"]["file"]).unlink(missing_ok=True)
         remove_empty(self.folder / kind for kind in folders)
         self.records.clear()
+        self.arrays.clear()
         self.path.unlink(missing_ok=True)  # Last: where it is, the folder is known to hold data of other settings.
 
 
-def mismatch(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> SettingsMismatch:
-    """Name the settings that differ, with both values."""
+def mismatch(
+    folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any], *, force: bool = True
+) -> SettingsMismatch:
+    """Name the settings that differ, with both values; `force` says whether who asks has --force."""
     names = sorted(n for n in {*stored, *wanted} if (n in stored, stored.get(n)) != (n in wanted, wanted.get(n)))
     was, now = ({name: repr(of[name]) if name in of else "absent" for name in names} for of in (stored, wanted))
     fields = ", ".join(f"{name} (there {was[name]}, now {now[name]})" for name in names)
+    remedy = ", another output folder, or --force to start this one over" if force else " or another output folder"
     return SettingsMismatch(
-        f"The folder holds frames made with other settings: {fields}. "
-        f"Use the same settings, another output folder, or --force to start this one over: {folder}",
+        f"The folder holds frames made with other settings: {fields}. Use the same settings{remedy}: {folder}",
         fields,
     )
 

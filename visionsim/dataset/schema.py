@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import fastjsonschema
 import numpy as np
 
 from visionsim import __version__
-from visionsim.cameras import c2w_from_blender, camera_from_blender
-from visionsim.dataset.journal import FrameRecord, settings_digest
+from visionsim.cameras import c2w_from_blender, camera_from_blender, unshifted_sides
+from visionsim.dataset.journal import FrameRecord, StoredFile, settings_digest
 from visionsim.dataset.kinds import KINDS, meaning
 from visionsim.errors import SchemaError
 from visionsim.files import write_json
 
-__all__ = ["info_document", "load_schema", "read_document", "transforms_document", "validate", "write_document"]
+if TYPE_CHECKING:
+    from visionsim.types import Matrix
+
+__all__ = [
+    "info_document",
+    "info_values",
+    "load_schema",
+    "read_document",
+    "record_of",
+    "transforms_document",
+    "validate",
+    "write_document",
+]
 
 DocumentKind = Literal["transforms", "info"]
 
@@ -107,7 +119,8 @@ def transforms_document(
     settings: dict[str, Any],
     fps: float,
     frame_step: int,
-    labels: dict[str, dict[str, Any]],
+    labels: Mapping[str, Mapping[str, Any]],
+    arrays: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """transforms.json of a sequence.
 
@@ -119,7 +132,9 @@ def transforms_document(
         fps: frames per second of the stretched timeline.
         frame_step: timeline frames from one record to the next.
         labels: object id (as text) -> name and class.
+        arrays: kind -> the file that holds it of all frames; the others have a file for each frame.
     """
+    arrays = arrays or {}
     cameras = [camera_values(record.camera, record.channels) for record in records]
     constant = {name for name, value in cameras[0].items() if all(camera.get(name) == value for camera in cameras)}
     kinds = [kind for kind in KINDS if all(kind in record.files for record in records)]
@@ -127,8 +142,8 @@ def transforms_document(
     for record, camera in zip(records, cameras, strict=True):
         frames.append(
             {
-                "file_path": record.files["frames"].path,
-                **{KINDS[kind].key: record.files[kind].path for kind in kinds},
+                **({} if "frames" in arrays else {"file_path": record.files["frames"].path}),
+                **{KINDS[kind].key: record.files[kind].path for kind in kinds if kind not in arrays},
                 "frame": record.frame,
                 "time": record.frame / fps,
                 "transform_matrix": c2w_from_blender(record.camera["matrix_world"]).tolist(),
@@ -139,6 +154,7 @@ def transforms_document(
     document = {
         **{name: value for name, value in cameras[0].items() if name in constant},
         **general_values(kinds, depth_kinds, settings=settings, fps=fps / frame_step),
+        **({"arrays": dict(arrays)} if arrays else {}),
         "frames": frames,
     }
     if "segmentations" in kinds:
@@ -184,18 +200,37 @@ def general_values(
     }
 
 
+def record_of(values: Mapping[str, Any], files: Mapping[str, StoredFile]) -> FrameRecord:
+    """What the journal would say of a frame of transforms.json, `{**document, **frame}`, with these files."""
+    camera = {name: values[name] for name in CAMERA_FIELDS if name in values}
+    camera.update(name="", matrix_world=values["transform_matrix"], width=values["w"], height=values["h"])
+    if values.get("panorama_type") == "EQUIRECTANGULAR":
+        camera.update(unshifted_sides(values))
+    return FrameRecord(values["frame"], values["c"], camera, dict(files))
+
+
 def info_document(records: Sequence[FrameRecord], *, fps: float, frame_step: int) -> dict[str, Any]:
-    """info.json of a sequence: how far and how fast the camera moved, in scene units and seconds."""
-    positions = np.array([c2w_from_blender(record.camera["matrix_world"])[:3, 3] for record in records])
-    distance = float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
-    rate = fps / frame_step
-    elapsed = (len(records) - 1) / rate
+    """info.json of a sequence, from its finished frames in order."""
+    c2w = np.array([c2w_from_blender(record.camera["matrix_world"]) for record in records])
+    return info_values([record.frame for record in records], c2w, fps / frame_step)
+
+
+def info_values(frames: Sequence[int], c2w: Matrix, rate: float) -> dict[str, Any]:
+    """info.json: how far and how fast the camera moved, in scene units and seconds.
+
+    Args:
+        frames: their numbers, in order.
+        c2w: (N, 4, 4), camera to world.
+        rate: frames per second, of these.
+    """
+    distance = float(np.linalg.norm(np.diff(c2w[:, :3, 3], axis=0), axis=1).sum())
+    elapsed = (len(frames) - 1) / rate
     return {
         "frame_rate": rate,
         "distance_traveled": distance,
         "average_velocity": distance / elapsed if elapsed else 0.0,
         "elapsed_time": elapsed,
-        "num_frames": len(records),
-        "start_frame": records[0].frame,
-        "stop_frame": records[-1].frame + 1,
+        "num_frames": len(frames),
+        "start_frame": int(frames[0]),
+        "stop_frame": int(frames[-1]) + 1,
     }

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from visionsim.dataset.index import AXES, PICTURES, SequenceIndex
+from visionsim.dataset.index import AXES, PICTURES, SequenceIndex, StoredArray
 from visionsim.dataset.kinds import KINDS
 from visionsim.errors import DataError
 from visionsim.io.exr import read_exr_image
 from visionsim.io.images import read_pixels
 
-__all__ = ["read_frame"]
+__all__ = ["frame_of", "read_frame"]
 
 
 def read_frame(source: SequenceIndex, kind: str, row: int) -> Any:
@@ -40,12 +40,15 @@ def read_frame(source: SequenceIndex, kind: str, row: int) -> Any:
 
 
 def read_from_array(source: SequenceIndex, kind: str, row: int) -> Any:
-    stored = source.arrays[kind]
-    array = source.array(kind)
+    return frame_of(source.array(kind), source.arrays[kind], row)
+
+
+def frame_of(array: Any, stored: StoredArray, row: int) -> Any:
+    """(H, W) or (H, W, C): one frame of an array of all of them."""
+    if stored.packed_axis is None:
+        return np.array(array[row])
     if stored.packed_axis == "frame":
         bits = array[row // 8] >> (7 - row % 8) & 1
-    elif stored.packed_axis:
-        bits = np.unpackbits(array[row], axis=AXES.index(stored.packed_axis) - 1, count=stored.length)
     else:
-        return np.array(array[row])
-    return bits * np.uint8(stored.high or 1)
+        bits = np.unpackbits(array[row], axis=AXES.index(stored.packed_axis) - 1, count=stored.length)
+    return np.array([0, stored.high], stored.dtype)[bits]

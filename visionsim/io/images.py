@@ -27,6 +27,8 @@ SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "OPEN_EXR": ".exr"}
 """File format (Blender's name) -> suffix."""
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY_ALPHA_16 = bytes([16, 4])
+"""Bits and colour type in a PNG's header."""
 PNG_TEXT = frozenset([b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf"])
 """Chunks that say when, where and how long; all others describe pixels and colours."""
 
@@ -127,6 +129,9 @@ def read_pixels(path: Path) -> Any:
     # Pillow checks neither every chunk of a PNG nor whether a JPEG ends as it should.
     is_png = path.suffix == ".png"
     (_clean_png if is_png else _clean_jpeg)(data, path)
+    two = is_png and data[24:26] == GREY_ALPHA_16
+    if two:
+        data = relabelled(data)
     # Not Image.open: that takes pictures of more than 90 megapixels for attacks; we may well have rendered them.
     open_image = PngImageFile if is_png else JpegImageFile
     try:
@@ -139,7 +144,15 @@ def read_pixels(path: Path) -> Any:
                 pixels = pixels.astype(np.uint16) << 8 | np.asarray(image)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as exc:
         raise DataError(f"Damaged picture ({exc}): {path}") from exc
+    if two:
+        pixels = pixels.view(">u2").astype(np.uint16)
     return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def relabelled(data: bytes) -> bytes:
+    """A PNG of grey and alpha in 16 bits, which Pillow cannot read whole, as one of RGBA in 8: the same four bytes."""
+    header = b"IHDR" + data[16:24] + bytes([8, 6]) + data[26:29]
+    return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
 
 
 def write_png(path: Path, pixels: Any) -> None:

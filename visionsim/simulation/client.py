@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from visionsim.dataset.journal import DOCUMENTS, Journal, remove_partials
 from visionsim.dataset.lock import FileLock, Holder, allow_open_files, take
-from visionsim.errors import ConfigError, DataError, OutputNotWritable, RequestError, SettingsMismatch, VisionsimError
-from visionsim.files import ensure_room
+from visionsim.errors import ConfigError, DataError, RequestError, SettingsMismatch
+from visionsim.files import ensure_room, refusing
 from visionsim.simulation.config import GROUND_TRUTHS, RenderConfig, settings_of
 from visionsim.simulation.host import disk_warning, num_cores, threads_of
 from visionsim.simulation.jobs import UNWRITTEN_PER_WORKER, Fail, FrameTask, Job, Retry, Task
@@ -392,19 +391,6 @@ def worker_settings(config: RenderConfig, workers: int) -> dict[str, Any]:
         "log_dir": str(config.log_dir),
         "threads": threads_of(0, workers, num_cores()),
     }
-
-
-@contextmanager
-def refusing(folder: Path) -> Iterator[None]:
-    """Raise OutputNotWritable where a folder cannot be read or written."""
-    try:
-        yield
-    except VisionsimError:
-        raise
-    except OSError as exc:
-        at = f" at {exc.filename}" if exc.filename else ""
-        reason = (exc.strerror or str(exc)).lower()
-        raise OutputNotWritable(f"Cannot write to the output folder {folder}: {reason}{at}") from exc
 
 
 def missing_of(journal: Journal, kinds: tuple[str, ...], edits: str, frames: Sequence[int]) -> list[int]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visionsim.cameras import camera_from_document, unshifted_sides
-from visionsim.dataset.index import OF_THE_SEQUENCE
+from visionsim.cameras import camera_from_document
+from visionsim.dataset.index import KEYS, OF_THE_SEQUENCE, PICTURES
 from visionsim.dataset.journal import FrameRecord, Journal, StoredFile, settings_digest
 from visionsim.dataset.kinds import KINDS, frame_path
-from visionsim.dataset.schema import CAMERA_FIELDS, info_document, read_document, transforms_document
+from visionsim.dataset.schema import info_document, read_document, record_of, transforms_document
 from visionsim.errors import DataError, SceneError, SchemaError
 from visionsim.verify.report import Found
 
@@ -171,7 +171,8 @@ def check_values(described: Described, info: Mapping[str, Any] | None, found: Fo
             )
     sources: list[tuple[str, list[FrameRecord]]] = []
     try:
-        sources.append(("its own camera values", [record_of(values, described.kinds) for values in frames]))
+        own = [record_of(values, files_of(values, described.kinds)) for values in frames]
+        sources.append(("its own camera values", own))
     except KeyError as exc:
         found.add("documents", f"the camera has no value {exc}", file="transforms.json")
     if described.journal is not None:
@@ -187,15 +188,9 @@ def check_values(described: Described, info: Mapping[str, Any] | None, found: Fo
         compare_with(source, records_of_source, described, info, found)
 
 
-def record_of(values: Mapping[str, Any], kinds: Sequence[str]) -> FrameRecord:
-    """What the journal would say of a frame of transforms.json."""
-    camera = {name: values[name] for name in CAMERA_FIELDS if name in values}
-    camera.update(name="", matrix_world=values["transform_matrix"], width=values["w"], height=values["h"])
-    if values.get("panorama_type") == "EQUIRECTANGULAR":
-        camera.update(unshifted_sides(values))
-    files = {"frames": StoredFile(values["file_path"], 0, "")}
-    files.update({kind: StoredFile(values[KINDS[kind].key], 0, "") for kind in kinds if KINDS[kind].key in values})
-    return FrameRecord(values["frame"], values["c"], camera, files)
+def files_of(values: Mapping[str, Any], kinds: Sequence[str]) -> dict[str, StoredFile]:
+    """The files of a frame of transforms.json; their sizes and checksums it does not tell."""
+    return {kind: StoredFile(values.get(KEYS[kind], ""), 0, "") for kind in (PICTURES, *kinds)}
 
 
 def compare_with(
@@ -211,7 +206,7 @@ def compare_with(
     try:
         wanted = transforms_document(
             records, settings=transforms["generator"]["settings"], fps=fps, frame_step=step,
-            labels=transforms.get("labels", {}),
+            labels=transforms.get("labels", {}), arrays=transforms.get("arrays", {}),
         )  # fmt: skip
         wanted_info = info_document(records, fps=fps, frame_step=step)
     except (SceneError, KeyError, ArithmeticError, ValueError) as exc:

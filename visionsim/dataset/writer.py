@@ -1,0 +1,589 @@
+"""Sequences written frame by frame, in any order: as files, as a run renders them, or as one array of each kind.
+
+    with FolderWriter("data/mine", range(1, 101), fps=25.0) as writer:
+        for frame in writer.missing:
+            writer.add(frame, {"frames": picture, "depths": depth}, c2w=c2w, camera=camera)
+
+Each frame is recorded in the journal when it is on the disk, so another writer on the same folder goes on where one was
+stopped. `transforms.json` and `info.json` are written when the block ends, if every frame is there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from visionsim.cameras import CameraModel, blender_from_camera, c2w_from_blender
+from visionsim.dataset.arrays import ArrayFile, partial_path
+from visionsim.dataset.index import AXES, KEYS, PICTURES, SequenceIndex, StoredArray
+from visionsim.dataset.journal import (
+    DOCUMENTS,
+    FrameRecord,
+    Journal,
+    StoredFile,
+    mismatch,
+    remove_partials,
+    settings_digest,
+)
+from visionsim.dataset.kinds import KINDS, frame_path
+from visionsim.dataset.lock import FileLock, Holder, take
+from visionsim.dataset.schema import info_document, info_values, record_of, transforms_document, write_document
+from visionsim.dataset.sinks import FORMATS, Arrays, Files, Form, Sink, check_form, form_of, suffix_of
+from visionsim.errors import ConfigError, DataError, RequestError, ShapeError
+from visionsim.files import ensure_room, flush_folder, whole_file
+from visionsim.io.exr import read_exr_image
+from visionsim.io.images import read_pixels
+
+if TYPE_CHECKING:
+    from visionsim.dataset.reader import Label
+
+__all__ = ["ArrayWriter", "FolderWriter", "SequenceWriter"]
+
+logger = logging.getLogger(__name__)
+
+OF_THE_PICTURE = ("width", "height", "file_format", "bit_depth")
+"""Settings that the first frame decides."""
+
+DEFAULTS = {"blender": "none", "device": "none", "seed": 0, "keyframe_multiplier": 1.0}
+"""Settings of what no Blender made."""
+
+THREADS = 4
+"""That look whether frames are intact."""
+
+PART = 64
+"""Frames that a thread looks at in one go."""
+
+W = TypeVar("W", bound="SequenceWriter")
+
+
+class SequenceWriter(ABC):
+    """A sequence that is being written; use it in a `with` block. Threads may share it."""
+
+    may_stay_unfinished = False
+    """Whether the block may end without a word while frames are missing; else the log says so."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        frames: Iterable[int],
+        *,
+        fps: float,
+        labels: Iterable[Label] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A sequence of our own; see `like` for another version of one that is there.
+
+        Args:
+            folder: of the sequence; made if need be. What a writer left there, stopped or killed, is kept.
+            frames: the numbers of all frames that the sequence is to have, evenly spaced.
+            fps: of the timeline that the numbers are on: frame 0 is time 0.
+            labels: what object ids stand for; needed for segmentations.
+            settings: anything that tells how the data were made, plain JSON values. Frames made with other settings
+                are not mixed.
+        Raises:
+            ConfigError: there are no frames, or they are not in order.
+        """
+        self.folder = Path(folder)
+        self.frames = [int(frame) for frame in frames]
+        self.fps = fps
+        self.labels = {str(label.id): label_values(label) for label in labels}
+        self.source: SequenceIndex | None = None
+        self._settings = json.loads(json.dumps({**DEFAULTS, **(settings or {})}))
+        self._rows = {frame: row for row, frame in enumerate(self.frames)}
+        self._done: set[int] = set()
+        self._sink: Sink | None = None
+        self._journal = Journal(self.folder, {})
+        self._lock: FileLock | None = None
+        self._one_at_a_time = threading.Lock()
+        if not self.frames or self.frames != sorted(self._rows):
+            raise ConfigError("The frames of a sequence must be in order, each once, and at least one")
+        if fps <= 0:
+            raise ConfigError(f"The frame rate must be above 0, not {fps:g}")
+
+    @classmethod
+    def like(cls: type[W], folder: str | Path, source: SequenceIndex, **options: Any) -> W:
+        """Another version of a sequence, such as one with other pictures: frames, cameras and labels are its own.
+
+        Args:
+            folder: of the new sequence.
+            source: the sequence, `Sample.source`.
+            options: those of the writer that are not about frames.
+        """
+        settings = source.head["generator"]["settings"]
+        writer = cls(folder, source.frames.tolist(), fps=source.head["fps"], settings=settings, **options)
+        writer.source, writer._settings = source, dict(settings)
+        return writer
+
+    # Lifetime.
+
+    def __enter__(self: W) -> W:
+        """Look at what is there, all of it.
+
+        Raises:
+            FolderInUse: somebody else writes there.
+            RequestError: what is there is something else, or was made with other settings.
+            DataError: its journal is damaged.
+        """
+        if self.source is None and len(set(np.diff(self.frames))) > 1:
+            raise ConfigError("The frames of a sequence must be evenly spaced")
+        self._lock = take(self.folder, Holder.me())
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release()
+            self._lock = None
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        assert self._lock is not None
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self._lock.release()
+            self._lock = None
+
+    @property
+    def missing(self) -> list[int]:
+        """Frames that are still to be added, in order."""
+        return [frame for frame in self.frames if frame not in self._done]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every frame is there."""
+        return len(self._done) == len(self.frames)
+
+    @property
+    def form(self) -> Form | None:
+        """What every frame is like; None before the first one."""
+        return None if self._sink is None else self._sink.form
+
+    # Writing.
+
+    def add(self, frame: int, data: Mapping[str, Any], *, c2w: Any = None, camera: CameraModel | None = None) -> None:
+        """Write a frame, which replaces what is there of it.
+
+        Args:
+            frame: its number.
+            data: kind of data -> pixels, as `Sample.read` gives them: `frames` (H, W, C) uint8, uint16, float16 or
+                float32; `depths` (H, W) float32; `normals` (H, W, 3) float32; `segmentations` (H, W) uint32; `flows`
+                (H, W, 4) float32. Every frame has a picture, and the same kinds as the others.
+            c2w: (4, 4), camera to world; +X right, +Y up, the camera looks along -Z. Not of a writer made by `like`.
+            camera: which point is seen by which pixel. Not of a writer made by `like`.
+        Raises:
+            ShapeError, DataError: these are not pixels of that kind, or not like those of the other frames.
+            SceneError: no Blender camera sees that, or its axes are not at right angles.
+        """
+        if frame not in self._rows:
+            raise ConfigError(f"Frame {frame} is not one of the sequence's")
+        record = self._described(frame, data, c2w, camera)
+        (height, width), channels = (record.camera["height"], record.camera["width"]), record.channels
+        form = form_of(frame, data, width, height)
+        if form[PICTURES][0][2] != channels:
+            raise ShapeError(f"frames of frame {frame} have {form[PICTURES][0][2]} channels, not {channels}")
+        with self._one_at_a_time:
+            sink = self.sink(form)
+        check_form(frame, data, sink.form)
+        sink.check(frame, data)
+        with self._one_at_a_time if sink.alone else nullcontext():
+            (files,) = sink.write([(self._rows[frame], frame, data)])
+        with self._one_at_a_time:
+            self.record({frame: files}, {frame: record})
+
+    def sink(self, form: Form) -> Sink:
+        """Where frames of this form go; the first form is that of all."""
+        if self._lock is None:
+            raise RequestError(f"The writer is not open, use it in a `with` block: {self.folder}")
+        if self._sink is None:
+            if "segmentations" in form and not self.labels and self.source is None:
+                raise ConfigError("Segmentations need labels: say what their ids stand for")
+            self._sink = self._begin(form)
+        return self._sink
+
+    def record(
+        self, written: Mapping[int, dict[str, StoredFile]], described: Mapping[int, FrameRecord] | None = None
+    ) -> None:
+        """Say in the journal that frames are on the disk.
+
+        Args:
+            written: frame -> what `Sink.write` said of it.
+            described: frame -> its camera; by default the source's.
+        """
+        records = []
+        for frame, files in written.items():
+            known = self._of_source(frame) if described is None else described[frame]
+            records.append(FrameRecord(frame, known.channels, known.camera, files))
+        self._journal.append(*records)
+        self._done.update(written)
+
+    def finish(self) -> bool:
+        """Write the documents if every frame is there; returns whether."""
+        if not self.complete:
+            level = logging.DEBUG if self.may_stay_unfinished else logging.WARNING
+            logger.log(level, "%d of %d frames are missing: %s", len(self.missing), len(self.frames), self.folder)
+            return False
+        transforms, info = self._documents()
+        made_from = settings_digest({"transforms": transforms, "info": info})
+        if not self._journal.closed(made_from):
+            self._journal.begin()
+            self._settle()
+            write_document("info", self.folder / "info.json", info)
+            write_document("transforms", self.folder / "transforms.json", transforms)
+            self._journal.close(made_from)
+        return True
+
+    # What is there.
+
+    def check(self) -> Journal | None:
+        """See whether what is in the folder can be gone on with; reads the journal only, and returns it.
+
+        Raises:
+            RequestError: what is there is something else, or was made with other settings.
+            DataError: its journal is damaged.
+        """
+        journal = Journal.read(self.folder)
+        if journal is None:
+            if (self.folder / "transforms.json").exists():
+                raise RequestError(
+                    "There is a sequence that has no journal, so that nobody knows what it is; "
+                    f"use another folder than {self.folder}"
+                )
+            return None
+        stored, wanted = (
+            {name: value for name, value in settings.items() if name not in OF_THE_PICTURE}
+            for settings in (journal.settings, self._settings)
+        )
+        if stored != wanted:
+            raise mismatch(self.folder, stored, wanted, force=False)
+        self._check_form(journal)
+        return journal
+
+    def _open(self) -> None:
+        journal = self.check()
+        if journal is None:
+            return
+        self._journal = journal
+        self._sink = self._resume(journal)
+        self._done = set(self._intact())
+        if not self.complete:
+            for frame in self.missing:
+                journal.forget(frame)
+            for name in DOCUMENTS:  # They say that the sequence is complete.
+                (self.folder / name).unlink(missing_ok=True)
+            self._prepare()
+            journal.begin()
+
+    def _intact(self) -> list[int]:
+        """Frames that are on the disk as they were written."""
+        if self._sink is None:
+            return []
+        known = [frame for frame in self.frames if frame in self._journal.records]
+        parts = [known[start : start + PART] for start in range(0, len(known), PART)]
+        with ThreadPoolExecutor(THREADS) as threads:
+            return [frame for part in threads.map(self._intact_of, parts) for frame in part]
+
+    def _is_of_source(self, frame: int) -> bool:
+        """Whether a frame that is there was made from the source, as far as its camera tells."""
+        return self.source is None or self._of_source(frame).camera == self._journal.records[frame].camera
+
+    # What a frame is.
+
+    def _described(self, frame: int, data: Mapping[str, Any], c2w: Any, camera: CameraModel | None) -> FrameRecord:
+        """Its camera in Blender's words, as the journal has it."""
+        if self.source is not None:
+            if c2w is not None or camera is not None:
+                raise ConfigError("The cameras are the source's: give neither c2w nor camera")
+            return self._of_source(frame)
+        if c2w is None or camera is None:
+            raise ConfigError("A frame needs c2w and camera")
+        described = {**blender_from_camera(camera), "matrix_world": c2w_from_blender(c2w).tolist()}
+        pixels = data.get(PICTURES)
+        return FrameRecord(frame, 0 if pixels is None or pixels.ndim != 3 else pixels.shape[2], described, {})
+
+    def _of_source(self, frame: int) -> FrameRecord:
+        assert self.source is not None
+        row = self._rows[frame]
+        pose = {"frame": frame, "transform_matrix": self.source.c2w[row].tolist()}
+        return record_of({**self.source.camera_values(row), **pose}, {})
+
+    def _documents(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """transforms.json and info.json."""
+        assert self._sink is not None
+        settings, entries = self._journal.settings, self._entries()
+        if self.source is None:
+            records = [self._journal.records[frame] for frame in self.frames]
+            step = self.frames[1] - self.frames[0] if len(self.frames) > 1 else 1
+            transforms = transforms_document(
+                records, settings=settings, fps=self.fps, frame_step=step, labels=self.labels, arrays=entries
+            )
+            return transforms, info_document(records, fps=self.fps, frame_step=step)
+        transforms = document_like(self.source, self._sink.form, settings, entries)
+        return transforms, info_values(self.frames, self.source.c2w, self.source.head["fps"])
+
+    # What the two forms differ in.
+
+    @abstractmethod
+    def _begin(self, form: Form) -> Sink:
+        """Make everything ready for the first frame, the journal included."""
+
+    @abstractmethod
+    def _resume(self, journal: Journal) -> Sink | None:
+        """Where the frames of a journal went; None if there are none."""
+
+    @abstractmethod
+    def _check_form(self, journal: Journal) -> None:
+        """Raise RequestError if it is a journal of the other form, or of other frames."""
+
+    @abstractmethod
+    def _intact_of(self, frames: Sequence[int]) -> list[int]:
+        """Those of some recorded frames that are on the disk as they were written; in threads."""
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Make ready for the frames that are missing."""
+
+    @abstractmethod
+    def _settle(self) -> None:
+        """Put everything in place, now that all frames are there."""
+
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        """The `arrays` of transforms.json."""
+        return {}
+
+
+def label_values(label: Label) -> dict[str, str]:
+    """As transforms.json has it."""
+    return {"name": label.name, "path": label.path, "class": label.class_name, "motion": label.motion}
+
+
+def document_like(
+    source: SequenceIndex, form: Form, settings: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """transforms.json of another version of a sequence: what it says of its files and kinds is new, all else is kept.
+
+    Args:
+        source: the sequence.
+        form: the kinds of the new one.
+        settings: of the new one.
+        entries: kind -> the array that holds it; the others are in files.
+    """
+    head = {name: value for name, value in source.head.items() if name not in ("arrays", "frames")}
+    gone = {KINDS[kind].stem for kind in KINDS if kind not in form}
+    head["conventions"] = {name: text for name, text in head["conventions"].items() if name not in gone}
+    digest = settings_digest(settings)
+    head["generator"] = {**head["generator"], "settings_digest": digest, "settings": dict(settings)}
+    if "segmentations" not in form:
+        head.pop("labels", None)
+    in_files = {kind: suffix_of(kind, form) for kind in form if kind not in entries}
+    frames = [
+        {
+            **{KEYS[kind]: frame_path(kind, frame, suffix).as_posix() for kind, suffix in in_files.items()},
+            "frame": frame,
+            "time": time,
+            "transform_matrix": c2w,
+            **(source.varying[row] if source.varying else {}),
+        }
+        for row, (frame, time, c2w) in enumerate(
+            zip(source.frames.tolist(), source.times.tolist(), source.c2w.tolist(), strict=True)
+        )
+    ]
+    return {**head, **({"arrays": dict(entries)} if entries else {}), "frames": frames}
+
+
+class FolderWriter(SequenceWriter):
+    """Writes a file for each kind of each frame: pictures as PNG or OpenEXR, ground truth as OpenEXR."""
+
+    codec = "ZIP"
+    """Of EXR files."""
+
+    def _begin(self, form: Form) -> Sink:
+        (height, width, _), dtype = form[PICTURES]
+        file_format, bits = FORMATS[dtype]
+        picture = {"width": width, "height": height, "file_format": file_format, "bit_depth": bits}
+        if self.source is not None:  # These say what they did, but for the format.
+            picture = {name: value for name, value in picture.items() if name in self._settings}
+        self._journal.settings = {**self._settings, **picture}
+        self._journal.begin()
+        return self._files(form)
+
+    def _files(self, form: Form) -> Files:
+        return Files(self.folder, form, self._settings.get("exr_codec", self.codec))
+
+    def _check_form(self, journal: Journal) -> None:
+        if journal.arrays:
+            raise RequestError(f"There is a sequence as arrays, not as files; use another folder than {self.folder}")
+
+    def _resume(self, journal: Journal) -> Sink | None:
+        for record in journal.records.values():
+            try:
+                form = {kind: form_in_file(kind, self.folder / file.path) for kind, file in record.files.items()}
+            except (DataError, OSError):
+                continue  # Damaged: it will be written again.
+            return self._files({kind: form[kind] for kind in (PICTURES, *KINDS) if kind in form})
+        return None
+
+    def _intact_of(self, frames: Sequence[int]) -> list[int]:
+        assert self._sink is not None
+        kinds = set(self._sink.form)
+        return [
+            frame
+            for frame in frames
+            if set(self._journal.records[frame].files) == kinds
+            and self._is_of_source(frame)
+            and self._journal.intact(frame, kinds)
+        ]
+
+    def _prepare(self) -> None:
+        remove_partials(self.folder)
+
+    def _settle(self) -> None:
+        """They are where they belong."""
+
+
+def form_in_file(kind: str, path: Path) -> tuple[tuple[int, ...], str]:
+    pixels = read_pixels(path) if kind == PICTURES else read_exr_image(path, KINDS[kind].channels)
+    return pixels.shape, str(pixels.dtype)
+
+
+class ArrayWriter(SequenceWriter):
+    """Writes one `.npy` file for each kind, `frames.npy`, `depths.npy` and so on; frames are along the first axis."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        frames: Iterable[int],
+        *,
+        pack: str | None = None,
+        high: float | None = None,
+        **options: Any,
+    ) -> None:
+        """See `SequenceWriter`.
+
+        Args:
+            folder: as there.
+            frames: as there.
+            pack: frame, height, width or channel: the axis along which eight values of the pictures become one byte.
+                They must be binary.
+            high: their value that is not 0; by default the largest of their type, 1 of floats.
+            options: as there.
+        """
+        super().__init__(folder, frames, **options)
+        if pack is not None and pack not in AXES:
+            raise ConfigError(f"Pictures are packed along {', '.join(AXES)}, not {pack!r}")
+        self.pack, self.high = pack, high
+
+    def _begin(self, form: Form) -> Sink:
+        (height, width, _), dtype = form[PICTURES]
+        if self.source is None:
+            file_format, bits = FORMATS[dtype]
+            self._settings |= {"width": width, "height": height, "file_format": file_format, "bit_depth": bits}
+        sink = Arrays(self.folder, form, {kind: self._layout(kind, form) for kind in form})
+        ensure_room(self.folder, sum(file.size for file in sink.files.values()))
+        self._journal.settings = dict(self._settings)
+        self._journal.arrays = {
+            "frames": self._digest,
+            "files": {kind: file.to_json() for kind, file in sink.files.items()},
+        }
+        for file in sink.files.values():
+            file.make(partial_path(self.folder / file.stored.file))
+        self._journal.begin()
+        return sink
+
+    @property
+    def _digest(self) -> str:
+        """Of the frames' numbers: they cannot change any more."""
+        return settings_digest({"frames": self.frames})
+
+    def _layout(self, kind: str, form: Form) -> ArrayFile:
+        """How the file of a kind is laid out."""
+        shape, dtype = form[kind]
+        packed: dict[str, Any] = {}
+        if kind == PICTURES and self.pack is not None:
+            length = (len(self.frames), *shape)[AXES.index(self.pack)]
+            packed = {"packed_axis": self.pack, "length": length, "high": self._high(dtype), "dtype": dtype}
+        return ArrayFile(StoredArray(f"{kind}.npy", suffix_of(kind, form), **packed), len(self.frames), shape, dtype)
+
+    def _high(self, dtype: str) -> float:
+        """The value of packed pictures that is not 0, as their type has it."""
+        is_float = dtype.startswith("float")
+        if self.high is None:
+            return 1.0 if is_float else int(np.iinfo(dtype).max)
+        if not is_float and not (self.high == int(self.high) and 0 < self.high <= np.iinfo(dtype).max):
+            raise ConfigError(f"{self.high} is no value of {dtype} pictures")
+        return float(np.array(self.high, dtype)) if is_float else int(self.high)
+
+    def _check_form(self, journal: Journal) -> None:
+        if not journal.arrays:
+            raise RequestError(f"There is a sequence as files, not as arrays; use another folder than {self.folder}")
+        if journal.arrays["frames"] != self._digest:
+            raise RequestError(f"The arrays there are of other frames; use another folder than {self.folder}")
+        there = journal.arrays["files"][PICTURES]["stored"].get("packed_axis")
+        if there != self.pack:
+            was, now = (f"packed along {axis}" if axis else "not packed" for axis in (there, self.pack))
+            raise RequestError(f"The pictures there are {was}, not {now}; use another folder than {self.folder}")
+
+    def _resume(self, journal: Journal) -> Sink | None:
+        files = {kind: ArrayFile.from_json(values) for kind, values in journal.arrays["files"].items()}
+        return Arrays(self.folder, {kind: (file.shape, file.dtype) for kind, file in files.items()}, files)
+
+    def _intact_of(self, frames: Sequence[int]) -> list[int]:
+        assert isinstance(self._sink, Arrays)
+        left = [frame for frame in frames if self._is_of_source(frame)]
+        for kind, file in self._sink.files.items():
+            try:
+                with open(self._sink.path(kind), "rb") as stream:
+                    if stream.read(len(file.header)) != file.header:
+                        return []
+                    left = [
+                        frame
+                        for frame in left
+                        if file.check(stream.fileno(), self._rows[frame]) == self._journal.records[frame].files[kind]
+                    ]
+            except OSError:
+                return []
+        return left
+
+    def _prepare(self) -> None:
+        assert isinstance(self._sink, Arrays)
+        ours = set()
+        for file in self._sink.files.values():
+            whole = self.folder / file.stored.file
+            partial = partial_path(whole)
+            ours.add(partial)
+            if whole.exists() and not partial.exists():
+                whole.rename(partial)
+            if partial.exists() and partial.stat().st_nlink > 1:  # Of a merged dataset: the original stays as it is.
+                with whole_file(partial) as copy:
+                    shutil.copyfile(partial, copy)
+            if self._done:
+                os.truncate(partial, file.size)  # It may have been cut off.
+            else:
+                ensure_room(self.folder, file.size)
+                file.make(partial)
+        for left in set(self.folder.glob(".*.partial*")) - ours:
+            left.unlink()
+
+    def _settle(self) -> None:
+        assert isinstance(self._sink, Arrays)
+        for file in self._sink.files.values():
+            whole = self.folder / file.stored.file
+            if partial_path(whole).exists():
+                partial_path(whole).replace(whole)
+        flush_folder(self.folder)
+
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        assert isinstance(self._sink, Arrays)
+        return {kind: file.entry for kind, file in self._sink.files.items()}
