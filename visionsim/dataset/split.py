@@ -112,7 +112,9 @@ def split(root: Path, *, by: By = "sequence", val: float = 0.1, test: float = 0.
         InputNotFound: there is no finished sequence.
         ConfigError: the shares are impossible, or there are fewer groups of sequences than parts.
     """
-    shares = {name: share for name, share in (("train", round(1.0 - val - test, 9)), ("val", val), ("test", test)) if share}
+    shares = {
+        name: share for name, share in (("train", round(1.0 - val - test, 9)), ("val", val), ("test", test)) if share
+    }
     if min(shares.values()) < 0 or shares.get("train", 0.0) <= 1e-9:
         raise ConfigError(f"--val={val:g} --test={test:g}: each must be 0 or more, and something be left for training")
     report = SplitReport(root / SPLITS, [], 0)
@@ -218,7 +220,8 @@ def nearest(sizes: Sequence[int], wanted: Sequence[float]) -> list[int]:
     ends = np.argwhere(reached[-1])
     ends = np.concatenate([total - ends.sum(axis=1, keepdims=True), ends], axis=1)
     ends = ends[(ends > 0).all(axis=1)]
-    at = ends[np.abs(ends * (sum(wanted) / total) - wanted).sum(axis=1).argmin()][1:].tolist()
+    missed = np.abs(ends * (sum(wanted) / total) - wanted).sum(axis=1)
+    at = ends[np.argmin(missed)][1:].tolist()
     parts = []
     for size, before in zip(reversed(units), reversed(reached[:-1]), strict=True):
         part = 0 if before[tuple(at)] else 1
