@@ -112,6 +112,14 @@ class ArrayFile:
         bits = np.frombuffer(others, np.uint8) >> (7 - row % 8) & 1
         return self.seal(np.packbits(bits).tobytes())
 
+    def intact(self, folder: Path, row: int, written: StoredFile) -> bool:
+        """Whether a frame in a whole file is still what `put` said; reads it."""
+        try:
+            with open(folder / self.stored.file, "rb") as stream:
+                return stream.read(len(self.header)) == self.header and self.check(stream.fileno(), row) == written
+        except OSError:
+            return False
+
     def seal(self, data: bytes) -> StoredFile:
         """Size and checksum of what a frame is in the file; packed along the frames, of its own bits."""
         return StoredFile(self.stored.file, len(data), f"{zlib.crc32(data):08x}")

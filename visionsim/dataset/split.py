@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from visionsim.dataset.folders import find_sequences
 from visionsim.dataset.index import SequenceIndex, read_index
@@ -23,11 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "SplitReport", "split"]
 
-FEW = 9
-"""Groups of which every division is tried; of more, one is made and improved step by step."""
+CELLS = 100_000_000
+"""Bytes of a table of sums."""
 
 MANY = 300
-"""Groups of which no two are exchanged any more: single moves come near enough."""
+"""Of more groups one division is made and improved: with so many that comes near enough."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,9 @@ def split(root: Path, *, by: By = "sequence", val: float = 0.1, test: float = 0.
         InputNotFound: there is no finished sequence.
         ConfigError: the shares are impossible, or there are fewer groups of sequences than parts.
     """
-    shares = {name: share for name, share in (("train", 1.0 - val - test), ("val", val), ("test", test)) if share}
+    shares = {
+        name: share for name, share in (("train", round(1.0 - val - test, 9)), ("val", val), ("test", test)) if share
+    }
     if min(shares.values()) < 0 or shares.get("train", 0.0) <= 1e-9:
         raise ConfigError(f"--val={val:g} --test={test:g}: each must be 0 or more, and something be left for training")
     report = SplitReport(root / SPLITS, [], 0)
@@ -192,20 +197,44 @@ def together(one: Shown, other: Shown, by: By) -> bool:
 
 def divide(sizes: Sequence[int], shares: Sequence[float]) -> list[int]:
     """The part of each group: none is empty, and all are as near to their shares of the sum as can be found."""
-    total = sum(sizes)
-    wanted = [share * total for share in shares]
+    wanted = [share * sum(sizes) for share in shares]
+    return improved((nearest if len(sizes) <= MANY else filled)(sizes, wanted), sizes, wanted)
 
-    def miss(parts: Iterable[int]) -> float:
-        """How many frames are not where they should be."""
-        got = [0] * len(wanted)
-        for size, part in zip(sizes, parts, strict=True):
-            got[part] += size
-        return sum(abs(a - b) for a, b in zip(got, wanted, strict=True))
 
-    if len(sizes) <= FEW:
-        every = itertools.product(range(len(wanted)), repeat=len(sizes))
-        return list(min((parts for parts in every if len(set(parts)) == len(wanted)), key=miss))
-    return improved(filled(sizes, wanted), sizes, wanted)
+def nearest(sizes: Sequence[int], wanted: Sequence[float]) -> list[int]:
+    """The best of all divisions, found over the sums that parts can have.
+
+    Sums are counted in units of so many frames that the table of all of them fits into memory: one, unless there are
+    thousands of frames.
+    """
+    unit = math.ceil(sum(sizes) / math.sqrt(CELLS / len(sizes)))
+    units = [max(1, round(size / unit)) for size in sizes]
+    total, others = sum(units), len(wanted) - 1  # The first part gets the rest.
+    reached = [np.zeros((total + 1,) * others, bool)]
+    reached[0][(0,) * others] = True
+    for size in units:
+        sums = reached[-1].copy()
+        for axis in range(others):
+            np.moveaxis(sums, axis, 0)[size:] |= np.moveaxis(reached[-1], axis, 0)[:-size]
+        reached.append(sums)
+    ends = np.argwhere(reached[-1])
+    ends = np.concatenate([total - ends.sum(axis=1, keepdims=True), ends], axis=1)
+    ends = ends[(ends > 0).all(axis=1)]
+    missed = np.abs(ends * (sum(wanted) / total) - wanted).sum(axis=1)
+    at = ends[np.argmin(missed)][1:].tolist()
+    parts = []
+    for size, before in zip(reversed(units), reversed(reached[:-1]), strict=True):
+        part = 0 if before[tuple(at)] else 1
+        while part and not (at[part - 1] >= size and before[tuple(minus(at, part - 1, size))]):
+            part += 1
+        if part:
+            at = minus(at, part - 1, size)
+        parts.append(part)
+    return parts[::-1]
+
+
+def minus(sums: Sequence[int], axis: int, size: int) -> list[int]:
+    return [value - size * (index == axis) for index, value in enumerate(sums)]
 
 
 def filled(sizes: Sequence[int], wanted: Sequence[float]) -> list[int]:

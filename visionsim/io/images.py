@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from visionsim.errors import DataError
 from visionsim.io.exr import read_exr, read_exr_image, write_exr
 
-__all__ = ["SUFFIXES", "Picture", "clean_picture", "read_picture", "read_pixels", "write_png"]
+__all__ = ["SUFFIXES", "Picture", "clean_picture", "picture_of", "read_picture", "read_pixels", "write_png"]
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "OPEN_EXR": ".exr"}
 """File format (Blender's name) -> suffix."""
@@ -109,7 +109,11 @@ def read_picture(path: Path) -> Picture:
     Raises:
         DataError: it is damaged, truncated or of another format.
     """
-    pixels = read_pixels(path)
+    return picture_of(read_pixels(path))
+
+
+def picture_of(pixels: Any) -> Picture:
+    """The picture that pixels (H, W, C) of any of our formats are."""
     bit_depth = 8 * pixels.dtype.itemsize
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)

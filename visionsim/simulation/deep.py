@@ -121,6 +121,9 @@ def verify_deep(
             transforms = read_document("transforms", row.folder / "transforms.json")
         except (SchemaError, OSError):
             continue  # Which is a problem of the check `documents`.
+        if "arrays" in transforms:
+            row.found.add("deep", "rays are cast for files only: convert the sequence to files", file="transforms.json")
+            continue
         settings = transforms["generator"]["settings"]
         if settings.get("scene_sha256") not in blends:
             row.found.add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from visionsim.dataset.index import PICTURES, StoredArray, open_array
 from visionsim.dataset.kinds import KINDS
+from visionsim.dataset.stores import frame_of
 from visionsim.errors import DataError
 from visionsim.io.exr import read_exr
-from visionsim.io.images import read_picture
+from visionsim.io.images import Picture, picture_of, read_picture
 from visionsim.verify.geometry import Camera, Seen, bend, pixel_centres, reproject, spread3, unproject
 from visionsim.verify.report import Found
 
@@ -46,6 +49,10 @@ class Expected:
     """Those of them that do not move; 1 stands for everything if there are no ids."""
     guessed: bool = False
     """Whether `static` is a guess from the data, which some pixels may contradict."""
+    arrays: Mapping[str, StoredArray] = field(default_factory=dict)
+    """Kinds that one file holds for all frames."""
+    count: int = 0
+    """How many frames there are."""
 
 
 @dataclass
@@ -191,9 +198,9 @@ def read_frame(expected: Expected, values: Mapping[str, Any], found: Found, *, p
         pictures: read them too.
     """
     files = {kind: values[KINDS[kind].key] for kind in KINDS if KINDS[kind].key in values}
-    frame = FrameData(
-        values["frame"], Camera.from_document(values), {"frames": values["file_path"], **files}, expected.static
-    )
+    files.update({kind: expected.arrays[kind].file for kind in KINDS if kind in expected.arrays})
+    picture = expected.arrays[PICTURES].file if PICTURES in expected.arrays else values["file_path"]
+    frame = FrameData(values["frame"], Camera.from_document(values), {PICTURES: picture, **files}, expected.static)
     shape = (values["h"], values["w"])
     if pictures:
         try:
@@ -202,7 +209,7 @@ def read_frame(expected: Expected, values: Mapping[str, Any], found: Found, *, p
             unreadable(frame, "frames", exc, expected.folder, found)
     for kind, file in files.items():
         try:
-            channels = read_exr(expected.folder / file)
+            channels = read_channels(expected, values, kind, file)
         except (DataError, OSError) as exc:
             unreadable(frame, kind, exc, expected.folder, found)
             continue
@@ -226,6 +233,25 @@ def read_frame(expected: Expected, values: Mapping[str, Any], found: Found, *, p
     return frame
 
 
+def read_channels(expected: Expected, values: Mapping[str, Any], kind: str, file: str) -> Mapping[str, Any]:
+    """Channel -> (H, W), of ground truth."""
+    if kind not in expected.arrays:
+        return read_exr(expected.folder / file)
+    pixels = from_array(expected, values, kind)
+    channels = KINDS[kind].channels
+    return dict(zip(channels, [pixels] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), strict=True))
+
+
+def from_array(expected: Expected, values: Mapping[str, Any], kind: str) -> Any:
+    """A frame's pixels of a kind that one file holds for all frames."""
+    stored, picture = expected.arrays[kind], (values["h"], values["w"], values["c"])
+    return frame_of(opened(expected.folder, kind, stored, expected.count, picture), stored, values["row"])
+
+
+opened = functools.lru_cache(maxsize=8)(open_array)
+"""Of the sequence that a process looks at."""
+
+
 def unreadable(frame: FrameData, kind: str, exc: Exception, folder: Path, found: Found) -> None:
     frame.broken.add(kind)
     reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
@@ -237,7 +263,11 @@ def load_picture(
     expected: Expected, values: Mapping[str, Any], shape: tuple[int, int], frame: FrameData, found: Found
 ) -> Any:
     """Its brightness (H, W), or None if it is not what the documents say."""
-    picture = read_picture(expected.folder / values["file_path"])
+    if PICTURES in expected.arrays:
+        picture: Picture = picture_of(from_array(expected, values, PICTURES))
+    else:
+        picture = read_picture(expected.folder / values["file_path"])
+    file = frame.files[PICTURES]
     facts = [
         ("size", f"{shape[1]} x {shape[0]}", f"{picture.pixels.shape[1]} x {picture.pixels.shape[0]}"),
         ("channels", values["c"], picture.channels),
@@ -246,7 +276,7 @@ def load_picture(
     for what, wanted, is_there in facts:
         if wanted != is_there:
             message = f"the picture has other {what} than transforms.json says"
-            found.add("files", message, file=values["file_path"], frame=frame.number, expected=wanted, found=is_there)
+            found.add("files", message, file=file, frame=frame.number, expected=wanted, found=is_there)
             frame.broken.add("frames")
     if "frames" in frame.broken:
         return None

@@ -192,6 +192,10 @@ def contents_of(folder: Path) -> Contents:
     files = [(kind, *entry) for kind in FOLDERS for entry in files_of(folder, kind)]
     for name in DOCUMENTS:
         read_one(found, name, has_frames=bool(files))
+    if "arrays" in (found.transforms or {}) or (found.journal is not None and found.journal.arrays):
+        found.row.notes.append(
+            "its arrays are not looked at: `visionsim verify` does, and what wrote them, run again, mends them"
+        )
     records = found.journal.records.values() if found.journal is not None else ()
     stored = {file.path: file for record in records for file in record.files.values()}
     for kind, path, frame, preview in files:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from visionsim.dataset.arrays import ArrayFile
 from visionsim.dataset.folders import find_sequences, names_of
-from visionsim.dataset.journal import StoredFile
+from visionsim.dataset.journal import Journal, StoredFile
 from visionsim.parallel import each, processes
 from visionsim.verify.consistency import Mismatch, check_flow, check_normals, check_pair, check_smooth, resting
 from visionsim.verify.frames import Expected, FrameData, check_background, read_frame
@@ -46,6 +47,8 @@ class Task:
     """Which of them it answers for."""
     stored: Mapping[int, Sequence[StoredFile]] = field(default_factory=dict)
     """Frame number -> its files, as the journal knows them."""
+    layouts: Mapping[str, ArrayFile] = field(default_factory=dict)
+    """File of all frames -> how the journal says it is laid out."""
 
 
 @dataclass
@@ -154,6 +157,8 @@ def expectation(item: Described) -> Expected:
         ids=None if labels is None else frozenset(map(int, labels)),
         static=static,
         guessed=labels is None,
+        arrays=item.arrays,
+        count=len(item.frames),
     )
 
 
@@ -173,12 +178,20 @@ def tasks_of(item: Described, expected: Expected, size: int) -> Iterator[Task]:
     """A sequence's frames in pieces, each with the frame before and the one after."""
     frames = item.frames
     records = item.journal.records if item.journal is not None else {}
+    layouts = layouts_of(item.journal)
     for start in range(0, len(frames), size):
         stop = min(start + size, len(frames))
         before = max(0, start - 1)
         own = frames[start:stop]
         stored = {f["frame"]: list(records[f["frame"]].files.values()) for f in own if f["frame"] in records}
-        yield Task(expected, frames[before : stop + 1], range(start - before, stop - before), stored)
+        yield Task(expected, frames[before : stop + 1], range(start - before, stop - before), stored, layouts)
+
+
+def layouts_of(journal: Journal | None) -> dict[str, ArrayFile]:
+    """The arrays that a journal knows, by their files."""
+    known = journal.arrays.get("files", {}) if journal is not None else {}
+    layouts = [ArrayFile.from_json(values) for values in known.values()]
+    return {layout.stored.file: layout for layout in layouts}
 
 
 # In the processes.
@@ -195,7 +208,7 @@ def check_task(task: Task) -> Answer:
         frame = read_frame(expected, task.frames[index], found if mine else Found())
         frame.camera = cameras[index]
         if mine:
-            check_stored(expected.folder, task.stored.get(frame.number, ()), frame.number, found)
+            check_stored(expected.folder, task.stored.get(frame.number, ()), task.frames[index], task.layouts, found)
             check_background(frame, found)
             check_normals(frame, found)
             check_smooth(frame, found)
@@ -212,11 +225,22 @@ def check_task(task: Task) -> Answer:
     return answer
 
 
-def check_stored(folder: Path, stored: Iterable[StoredFile], number: int, found: Found) -> None:
+def check_stored(
+    folder: Path,
+    stored: Iterable[StoredFile],
+    values: Mapping[str, Any],
+    layouts: Mapping[str, ArrayFile],
+    found: Found,
+) -> None:
     """The check `journal`: files are byte for byte what was written."""
+    number = values["frame"]
     for file in stored:
         found.count("journal")
-        if (folder / file.path).is_file() and not file.intact(folder):
+        if file.path in layouts:
+            if (folder / file.path).is_file() and not layouts[file.path].intact(folder, values["row"], file):
+                message = "what the array holds of the frame is not what was written"
+                found.add("journal", message, file=file.path, frame=number)
+        elif (folder / file.path).is_file() and not file.intact(folder):
             size = (folder / file.path).stat().st_size
             same = size == file.size
             found.add(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visionsim.cameras import camera_from_document
-from visionsim.dataset.index import KEYS, OF_THE_SEQUENCE, PICTURES
+from visionsim.dataset.index import KEYS, OF_THE_SEQUENCE, PICTURES, StoredArray, open_array
 from visionsim.dataset.journal import FrameRecord, Journal, StoredFile, settings_digest
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.schema import info_document, read_document, record_of, transforms_document
@@ -32,11 +32,17 @@ class Described:
 
     @property
     def frames(self) -> list[dict[str, Any]]:
-        """The values of each frame, those that all share included."""
+        """The values of each frame, those that all share included; `row` is its place."""
         if self.transforms is None:
             return []
         shared = {name: value for name, value in self.transforms.items() if name not in OF_THE_SEQUENCE}
-        return [{**shared, **frame} for frame in self.transforms["frames"]]
+        return [{**shared, **frame, "row": row} for row, frame in enumerate(self.transforms["frames"])]
+
+    @property
+    def arrays(self) -> dict[str, StoredArray]:
+        """Kinds that one file holds for all frames."""
+        entries = (self.transforms or {}).get("arrays", {})
+        return {kind: StoredArray(**values) for kind, values in entries.items()}
 
     @property
     def step(self) -> int:
@@ -47,7 +53,7 @@ class Described:
     @property
     def kinds(self) -> tuple[str, ...]:
         frames = self.frames
-        return tuple(kind for kind, row in KINDS.items() if frames and row.key in frames[0])
+        return tuple(kind for kind, row in KINDS.items() if frames and (row.key in frames[0] or kind in self.arrays))
 
 
 def describe(folder: Path, found: Found) -> Described:
@@ -113,8 +119,16 @@ def check_frames(described: Described, found: Found) -> None:
             found=at,
         )
     keys = {row.key for row in KINDS.values()}
+    arrays = described.arrays
+    for kind, stored in arrays.items():
+        try:
+            shape = (frames[0]["h"], frames[0]["w"], frames[0]["c"])
+            open_array(described.folder, kind, stored, len(frames), shape)
+        except DataError as exc:
+            found.add("files", str(exc).replace(f": {described.folder / stored.file}", ""), file=stored.file)
     for frame in frames:
-        missing_keys = sorted({*(KINDS[kind].key for kind in described.kinds)} ^ (keys & set(frame)))
+        own = {KINDS[kind].key for kind in described.kinds if kind not in arrays}
+        missing_keys = sorted(own ^ (keys & set(frame)))
         if missing_keys:
             found.add(
                 "documents",
@@ -122,7 +136,7 @@ def check_frames(described: Described, found: Found) -> None:
                 file="transforms.json",
                 frame=frame["frame"],
             )
-        suffix = Path(frame["file_path"]).suffix
+        suffix = Path(frame.get("file_path", "")).suffix
         for key, kind in (("file_path", "frames"), *((row.key, kind) for kind, row in KINDS.items())):
             if key not in frame:
                 continue
