@@ -1,9 +1,11 @@
-"""Measure what the documentation claims: `python scripts/bench.py [--size 512] [--frames 8] [--rounds 2] [KIND ...]`.
+"""Measure what the documentation claims: `python scripts/bench.py [--size 512] [--frames 8] [--rounds 2] [PART ...]`.
 
 Compares the whole `visionsim` command, which writes the picture and all four ground truths, with the plain bpy loop of
 plain_loop.py, which writes the picture only; in pairs, in turn, in CPU seconds (user + system, all processes). Then the
 time to the first frame on disk, the peak memory of a worker, `--help`, a dry run of 1,000 sequences, a run that finds
 10,000 frames done, the memory of one whose scene leaks, and how quick a client is.
+
+Parts are static, rigid and deforming (scenes to compare), and read: how fast datasets are read (bench_reading.py).
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import bench_reading
 
 from tests.synthetic import grow, watched
 
@@ -211,32 +215,41 @@ def leak(folder: Path, frames: int = 500) -> str:
     return f"{most:.0f} MiB; the first 50: {first:.0f} MiB; ratio {ratio:.3f} (at most 1.10), {replaced} replaced"
 
 
+def rendering(folder: Path, kinds: list[str], sizes: list[int], frames: int | None, rounds: int) -> None:
+    """All but how datasets are read."""
+    small = HERE.parent / "scenes" / "toy.blend"
+    helps = [
+        measure([sys.executable, "-m", "visionsim", *c, "--help"], folder / "help") for c in ([], ["create-datasets"])
+    ]
+    print(f"--help: {helps[0].wall_s:.2f} s, create-datasets --help: {helps[1].wall_s:.2f} s")
+    seconds = first_frame(small, folder / "first")
+    print(f"first frame on disk: {seconds:.2f} s after the command's start (toy, 128x128)")
+    seconds = dry_run(folder, small)
+    print(f"dry run of 1,000 sequences of 100 frames: {seconds:.2f} s more than of one", flush=True)
+    (folder / "resume").mkdir()
+    print(f"10,000 frames that are there already, found so in {resume(folder / 'resume', small)}", flush=True)
+    print(f"a client: {client(folder, small)}", flush=True)
+    print(f"500 frames of a scene that leaks some 12 MiB a frame: workers hold at most {leak(folder)}", flush=True)
+    for size in sizes:
+        for kind in kinds:
+            compare(kind, folder, size, frames or FRAMES.get(size, 8), rounds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", choices=KINDS, metavar="KIND")
+    parser.add_argument("parts", nargs="*", choices=(*KINDS, "read"), metavar="PART")
     parser.add_argument("--size", type=int, nargs="+", default=list(FRAMES))
     parser.add_argument("--frames", type=int)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="visionsim-bench-") as name:
         folder = Path(name)
-        small = HERE.parent / "scenes" / "toy.blend"
-        helps = [
-            measure([sys.executable, "-m", "visionsim", *c, "--help"], folder / "help")
-            for c in ([], ["create-datasets"])
-        ]
-        print(f"--help: {helps[0].wall_s:.2f} s, create-datasets --help: {helps[1].wall_s:.2f} s")
-        seconds = first_frame(small, folder / "first")
-        print(f"first frame on disk: {seconds:.2f} s after the command's start (toy, 128x128)")
-        seconds = dry_run(folder, small)
-        print(f"dry run of 1,000 sequences of 100 frames: {seconds:.2f} s more than of one", flush=True)
-        (folder / "resume").mkdir()
-        print(f"10,000 frames that are there already, found so in {resume(folder / 'resume', small)}", flush=True)
-        print(f"a client: {client(folder, small)}", flush=True)
-        print(f"500 frames of a scene that leaks some 12 MiB a frame: workers hold at most {leak(folder)}", flush=True)
-        for size in arguments.size:
-            for kind in arguments.kinds or KINDS:
-                compare(kind, folder, size, arguments.frames or FRAMES.get(size, 8), arguments.rounds)
+        kinds = [kind for kind in KINDS if kind in (arguments.parts or KINDS)]
+        if kinds:
+            rendering(folder, kinds, arguments.size, arguments.frames, arguments.rounds)
+        if not arguments.parts or "read" in arguments.parts:
+            for line in bench_reading.measured(folder):
+                print(line, flush=True)
 
 
 if __name__ == "__main__":

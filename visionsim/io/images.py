@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,9 +50,19 @@ def clean_picture(source: Path, target: Path, file_format: str, exr_codec: str =
 
 
 def _clean_png(data: bytes, source: Path) -> tuple[bytes, int]:
+    parts = [
+        PNG_SIGNATURE,
+        *(data[start:end] for kind, start, end in _png_chunks(data, source) if kind not in PNG_TEXT),
+    ]
+    colour_type = data[25]
+    return b"".join(parts), {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}[colour_type]
+
+
+def _png_chunks(data: bytes, source: Path) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and end of each chunk; its checksum is right."""
     if not data.startswith(PNG_SIGNATURE):
         raise DataError(f"Not a PNG file: {source}")
-    parts, position, kind = [PNG_SIGNATURE], len(PNG_SIGNATURE), b""
+    view, position, kind = memoryview(data), len(PNG_SIGNATURE), b""
     while kind != b"IEND":
         if position + 12 > len(data):
             raise DataError(f"Truncated PNG file: {source}")
@@ -58,13 +70,10 @@ def _clean_png(data: bytes, source: Path) -> tuple[bytes, int]:
         end = position + 12 + length
         if end > len(data):
             raise DataError(f"Truncated PNG file: {source}")
-        if zlib.crc32(data[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+        if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise DataError(f"Damaged PNG file: {source}")
-        if kind not in PNG_TEXT:
-            parts.append(data[position : position + 12 + length])
-        position += 12 + length
-    colour_type = data[25]
-    return b"".join(parts), {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}[colour_type]
+        yield kind, position, end
+        position = end
 
 
 def _clean_jpeg(data: bytes, source: Path) -> tuple[bytes, int]:
@@ -132,7 +141,10 @@ def read_pixels(path: Path) -> Any:
     data = path.read_bytes()
     # Pillow checks neither every chunk of a PNG nor whether a JPEG ends as it should.
     is_png = path.suffix == ".png"
-    (_clean_png if is_png else _clean_jpeg)(data, path)
+    if is_png:
+        deque(_png_chunks(data, path), maxlen=0)
+    else:
+        _clean_jpeg(data, path)
     two = is_png and data[24:26] == GREY_ALPHA_16
     if two:
         data = relabelled(data)
