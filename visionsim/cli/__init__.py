@@ -36,6 +36,9 @@ datasets = add_group(app, "dataset", "Look at datasets, and make others of them.
 add_command(datasets, dataset.info)
 exports = add_group(app, "export", "Write datasets in the formats of others.")
 add_command(exports, export.flow)
+add_command(exports, export.coco)
+add_command(exports, export.hdf5)
+add_command(exports, export.webdataset)
 
 
 def main(argv: Sequence[str] | None = None, *, app: typer.Typer = app, prog: str | None = None) -> int:
