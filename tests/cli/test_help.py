@@ -19,7 +19,20 @@ COMMANDS = ("create-datasets", "render-animation")
 
 
 @pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.parametrize("command", ["", *COMMANDS, "doctor", "purge-corrupted", "status", "verify"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        *COMMANDS,
+        "doctor",
+        "export coco",
+        "export hdf5",
+        "export webdataset",
+        "purge-corrupted",
+        "status",
+        "verify",
+    ],
+)
 def test_help_reads_as_reviewed(
     command: str,
     width: int,
@@ -32,7 +45,7 @@ def test_help_reads_as_reviewed(
     assert (answer.code, answer.err) == (0, "")
     assert "\x1b" not in answer.out
     assert max(map(len, answer.out.splitlines())) <= width
-    golden(f"help-{command or 'visionsim'}-{width}.txt", answer.out)
+    golden(f"help-{command.replace(' ', '-') or 'visionsim'}-{width}.txt", answer.out)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests import synthetic
 from tests.exports.conftest import reader
@@ -147,8 +148,6 @@ def test_damaged_frame_is_named_and_the_rest_done(tmp_path) -> None:
 def test_frame_of_another_type_counts_as_damaged(tmp_path) -> None:
     reader("h5py")
     folder = synthetic.write_dataset(tmp_path / "balls", num_frames=3)
-    from PIL import Image
-
     path = folder / "frames" / "frame_000006.png"
     Image.open(path).convert("L").save(path)
     report = export_hdf5(Dataset.from_path(folder), tmp_path / "out")
