@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests import synthetic
-from tests.exports.conftest import reader
+from tests.exports.conftest import reader, store_pictures_in_one_array
 from visionsim.cli import main
 from visionsim.dataset.reader import Dataset
 from visionsim.errors import ConfigError
@@ -176,6 +176,22 @@ def test_pictures_may_be_links(dataset, tmp_path) -> None:
     export_coco(dataset, tmp_path)  # Through the links nothing is written.
     assert not path.is_symlink() and path.read_bytes() == sample.path("frames").read_bytes()
     assert not list(tmp_path.rglob(".*"))
+
+
+@pytest.mark.parametrize("pictures", ["copy", "link"])
+@pytest.mark.parametrize("channels", [None, 1, 3, 4])
+def test_pictures_of_one_array_become_files(channels, pictures, tmp_path) -> None:
+    """Floats OpenEXR files, which is said; all others PNG."""
+    folder = synthetic.write_dataset(tmp_path / "balls", num_frames=2, kinds=("segmentations",))
+    noise = np.random.default_rng(0).random((2, synthetic.HEIGHT, synthetic.WIDTH, channels or 1), np.float32)
+    store_pictures_in_one_array(folder, noise if channels else None)
+    dataset = Dataset.from_path(folder)
+    report = export_coco(dataset, tmp_path / "out", pictures=pictures)
+    assert (report.exit_code, report.frames) == (0, 2)
+    assert [note[:21] for note in report.notes] == (["Pictures are OpenEXR,"] if channels else [])
+    for sample in dataset:
+        path = tmp_path / "out" / "images" / "balls" / f"frame_{sample.frame:06d}{'.exr' if channels else '.png'}"
+        assert np.array_equal(read_pixels(path), sample.picture) and sample.picture.any()
 
 
 @pytest.mark.parametrize("kind", ["segmentations", "frames"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import synthetic
-from tests.exports.conftest import reader
+from tests.exports.conftest import reader, store_pictures_in_one_array
 from visionsim.cameras import camera_from_document
 from visionsim.cli import main
 from visionsim.dataset.reader import Dataset
@@ -200,6 +200,19 @@ def test_pictures_of_floats_are_arrays(tmp_path) -> None:
     (sample,) = samples_in(tmp_path / "out" / "all-000000.tar")
     assert {name for name in sample if not name.startswith("__")} == {"picture.npy", "depth.npy", "json"}
     assert np.array_equal(sample["picture.npy"], pixels)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pictures_of_one_array_become_png(dtype, tmp_path) -> None:
+    folder = synthetic.write_dataset(tmp_path / "balls", num_frames=2, kinds=("depths",))
+    size = (2, synthetic.HEIGHT, synthetic.WIDTH, 3)
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, size, dtype)
+    store_pictures_in_one_array(folder, pixels)
+    export_webdataset(Dataset.from_path(folder), tmp_path / "out")
+    found = samples_in(tmp_path / "out" / "all-000000.tar")
+    for sample, ours in zip(found, pixels, strict=True):
+        # Its decoder gives bytes, of 16 bits the upper ones.
+        assert np.array_equal(sample["png"], ours if dtype == np.uint8 else ours >> 8)
 
 
 def test_samples_of_one_name_are_refused(root, tmp_path) -> None:
