@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from visionsim.cli import main
 from visionsim.dataset.reader import Dataset
 from visionsim.errors import ConfigError
 from visionsim.exports.coco import encode_masks, export_coco
+from visionsim.exports.frames import by_split
 from visionsim.io.images import read_pixels
 
 
@@ -147,6 +149,20 @@ def test_parts_share_classes_and_no_id(root, tmp_path, capsys) -> None:
     assert main(["export", "coco", str(root), str(tmp_path / "one"), "--split", "train"]) == 0
     alone = read(tmp_path / "one" / "train" / "annotations.json")
     assert alone == train
+
+
+def test_what_is_in_no_part_is_left_out_and_said(root, tmp_path, caplog) -> None:
+    """So is a part of which no sequence is there, or finished."""
+    splits = {"train": ["renders/balls/001-00005-00008"], "val": ["renders/gone/001-00001-00002"]}
+    for scene in ("balls", "toys"):
+        shutil.copytree(root / "renders" / scene, tmp_path / "renders" / scene)
+    (tmp_path / "splits.json").write_text(json.dumps({"splits": splits}))
+    whole, parts = by_split(tmp_path)
+    assert len(whole) == 6 and {name: len(part) for name, part in parts.items()} == {"train": 3}
+    assert "in no part of splits.json" in caplog.text and str(Path("renders", "toys")) in caplog.text
+    # A sequence of it is no dataset that is split.
+    whole, parts = by_split(tmp_path / "renders" / "toys" / "001-00005-00008" / "transforms.json")
+    assert list(parts) == [""] and len(parts[""]) == 3
 
 
 def test_what_is_small_or_of_other_classes_is_left_out(dataset, tmp_path) -> None:

@@ -122,7 +122,8 @@ def export_coco(
 def classes_of(datasets: Iterable[Dataset]) -> list[str]:
     """The classes that labels name, in natural order."""
     heads = [sequence[0].source.head for dataset in datasets for sequence in dataset.sequences().values()]
-    return sorted({label["class"] for head in heads for label in head.get("labels", {}).values()}, key=natural_key)
+    names = {label["class"] for head in heads for label in head.get("labels", {}).values()}
+    return sorted(names, key=lambda name: (natural_key(name), name))
 
 
 class Document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 Made = TypeVar("Made")
+
+logger = logging.getLogger(__name__)
 
 ARRAYS: dict[str, tuple[str, str, str]] = {
     "depth": ("depths", "scene units", "{depth}; background +inf"),
@@ -140,20 +143,32 @@ def sequences_of(dataset: Dataset) -> dict[str, Dataset]:
 def by_split(root: Path, split: str | None = None) -> tuple[Dataset, dict[str, Dataset]]:
     """A datasets folder as a whole, and its parts by their names in `splits.json`.
 
+    What is in no part is left out, with a warning in the log.
+
     Args:
         root: as in `Dataset.from_path`.
-        split: take only this part. By default all that have sequences; if there is no `splits.json`, the one part is
-            all there is, and has no name.
+        split: take only this part. By default all that have frames; if there is no `splits.json`, the only part is the
+            whole, and its name is empty.
     """
     whole = Dataset.from_path(root)
     folder = root.parent if root.name == "transforms.json" else root
     if split is not None:
-        names = [split]
-    elif (folder / SPLITS).exists():
-        names = [name for name, sequences in read_splits(folder).items() if sequences]
-    else:
+        return whole, {split: Dataset.from_path(root, split)}
+    if not (folder / SPLITS).exists():
         return whole, {"": whole}
-    return whole, {name: Dataset.from_path(root, name) for name in names}
+    splits = read_splits(folder)
+    owners = {place: name for name, places in splits.items() for place in places}
+    # One look-up for each sequence, not for each frame.
+    places = {id(sample.source): sample.source.folder.relative_to(folder).as_posix() for sample in heads_of(whole)}
+    names = np.array([owners.get(places[id(sample.source)], "") for sample in whole])
+    for sample in heads_of(whole[names == ""]):
+        logger.warning("left out, since it is in no part of %s: %s", SPLITS, sample.source.folder)
+    return whole, {name: whole[names == name] for name in splits if (names == name).any()}
+
+
+def heads_of(dataset: Dataset) -> Iterator[Sample]:
+    """The first frame of each sequence."""
+    return (sequence[0] for sequence in sequences_of(dataset).values())
 
 
 def parts_of(dataset: Dataset | Mapping[str, Dataset]) -> dict[str, Dataset]:
