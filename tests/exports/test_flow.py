@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests import synthetic
+from tests.exports.conftest import reader
 from visionsim.dataset.reader import Dataset
 from visionsim.errors import ConfigError
 from visionsim.exports.flow import export_flow, kitti_flow
@@ -39,6 +40,24 @@ def test_flo_is_ours_exactly(dataset, tmp_path, direction) -> None:
     valid = np.isfinite(sample.depth)
     assert np.array_equal(flow[valid], getattr(sample, f"{direction}_flow")[valid])
     assert (np.abs(flow[~valid]) > 1e9).all()
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_opencv_reads_ours(dataset, tmp_path, direction) -> None:
+    """Both formats, by the calls that its users make; channels of pictures come as B G R."""
+    cv2 = reader("cv2")
+    for form in ("kitti", "flo"):
+        export_flow(dataset, tmp_path, form)
+    for sample in dataset:
+        ours, valid = getattr(sample, f"{direction}_flow"), np.isfinite(sample.depth)
+        stem = tmp_path / "balls" / direction / f"{sample.frame:06d}"
+        pixels = cv2.imread(f"{stem}.png", cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+        assert pixels.dtype == np.uint16 and np.array_equal(pixels[..., 0] == 1, valid)
+        flow = (pixels[..., :0:-1].astype(np.float64) - 2**15) / 64
+        assert np.abs(flow - ours)[valid].max() <= 0.5 / 64
+        flow = cv2.readOpticalFlow(f"{stem}.flo")
+        assert flow.dtype == np.float32 and np.array_equal(flow[valid], ours[valid])
+        assert (np.abs(flow[~valid]) > 1e9).all()
 
 
 def test_what_kitti_cannot_hold_is_not_valid() -> None:

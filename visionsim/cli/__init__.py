@@ -39,6 +39,9 @@ add_command(datasets, dataset.merge)
 add_command(datasets, dataset.split)
 exports = add_group(app, "export", "Write datasets in the formats of others.")
 add_command(exports, export.flow)
+add_command(exports, export.coco)
+add_command(exports, export.hdf5)
+add_command(exports, export.webdataset)
 
 
 def main(argv: Sequence[str] | None = None, *, app: typer.Typer = app, prog: str | None = None) -> int:

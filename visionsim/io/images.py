@@ -23,7 +23,16 @@ from PIL.PngImagePlugin import PngImageFile
 from visionsim.errors import DataError
 from visionsim.io.exr import read_exr, read_exr_image, write_exr
 
-__all__ = ["SUFFIXES", "Picture", "clean_picture", "picture_of", "read_picture", "read_pixels", "write_png"]
+__all__ = [
+    "SUFFIXES",
+    "Picture",
+    "clean_picture",
+    "encode_png",
+    "picture_of",
+    "read_picture",
+    "read_pixels",
+    "write_png",
+]
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "OPEN_EXR": ".exr"}
 """File format (Blender's name) -> suffix."""
@@ -176,9 +185,16 @@ def write_png(path: Path, pixels: Any) -> None:
 
     One channel is grey, two grey and alpha, three RGB, four RGBA.
     """
+    path.write_bytes(encode_png(pixels))
+
+
+def encode_png(pixels: Any) -> bytes:
+    """A PNG file, see `write_png`."""
     if pixels.dtype == np.uint8:
-        Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels).save(path)
-        return
+        stream = io.BytesIO()
+        image = Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+        image.save(stream, "PNG")
+        return stream.getvalue()
     # Pillow writes 16 bits of grey only.
     rows = pixels.astype(">u2").reshape(pixels.shape[0], -1).view(np.uint8)
     # Each row less the one above: filter 2 of PNG.
@@ -189,4 +205,4 @@ def write_png(path: Path, pixels: Any) -> None:
     parts = [PNG_SIGNATURE]
     for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(data.tobytes())), (b"IEND", b"")):
         parts += [struct.pack(">I", len(content)), kind, content, struct.pack(">I", zlib.crc32(kind + content))]
-    path.write_bytes(b"".join(parts))
+    return b"".join(parts)
