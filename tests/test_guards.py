@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "io": {"color"},
     "emulate": {"color"},
     "dataset": {"io", "cameras", "optional", "parallel"},
-    "exports": {"dataset", "io", "cameras", "color", "optional"},
+    "exports": {"dataset", "io", "cameras", "color", "optional", "parallel"},
     "interpolate": {"io", "cameras"},
     "verify": {"dataset", "io", "cameras", "parallel"},
     "simulation": {"verify", "dataset", "io", "cameras", "colorize"},

@@ -1,20 +1,25 @@
-"""Work spread over processes: a pool that is none for one process, and results as they come."""
+"""Work spread over processes, with results as they come, or over threads that work ahead, with results in order."""
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from visionsim.errors import VisionsimError
 
-__all__ = ["each", "processes"]
+__all__ = ["ahead", "each", "processes"]
+
+AHEAD = 2
+"""Items that each thread may be ahead of who takes them."""
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -61,3 +66,28 @@ def each(
     finally:
         for future in futures:
             future.cancel()
+
+
+def ahead(
+    function: Callable[[Given], Made], items: Iterable[Given], threads: int | None = None
+) -> Iterator[tuple[Given, Future[Made]]]:
+    """(item, its finished call of function), in order; threads are at work on those that follow.
+
+    Args:
+        function: called in a thread.
+        items: taken from as threads are free.
+        threads: how many; by default as many as there are cores.
+    """
+    threads = threads or len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(threads, thread_name_prefix="ahead") as pool:
+        left = iter(items)
+        calls = deque((item, pool.submit(function, item)) for item in itertools.islice(left, threads * AHEAD))
+        try:
+            while calls:
+                item, call = calls.popleft()
+                calls.extend((item, pool.submit(function, item)) for item in itertools.islice(left, 1))
+                call.exception()  # Returns when it is done.
+                yield item, call
+        finally:
+            for _, call in calls:
+                call.cancel()

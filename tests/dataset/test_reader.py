@@ -461,7 +461,7 @@ def test_iterate_reads_ahead_in_order(dataset) -> None:
     started = dataset.iterate(threads=1)
     assert next(started).index == 0
     started.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
 
 
 def test_pickled_dataset_is_the_same(dataset) -> None:

@@ -19,6 +19,7 @@ def store_pictures_in_one_array(folder: Path, pictures: np.ndarray | None = None
         pictures = np.stack([read_pixels(folder / frame["file_path"]) for frame in document["frames"]])
     np.save(folder / "frames.npy", pictures)
     suffix = ".exr" if pictures.dtype.kind == "f" else ".png"
+    document["c"] = pictures.shape[3]
     document["arrays"] = {"frames": {"file": "frames.npy", "suffix": suffix}}
     for frame in document["frames"]:
         (folder / frame.pop("file_path")).unlink()

@@ -240,8 +240,13 @@ def test_without_segmentations_there_is_nothing_to_export(tmp_path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_sequences_of_the_same_name_are_refused(tmp_path) -> None:
+def test_sequences_of_folders_that_are_called_alike_are_kept_apart(tmp_path) -> None:
     for scene in "ab":
         synthetic.write_dataset(tmp_path / scene / "walk", num_frames=1)
-    with pytest.raises(ConfigError, match="same name, rename their folders: walk"):
-        export_coco(Dataset.from_path(tmp_path), tmp_path / "out")
+    export_coco(Dataset.from_path(tmp_path), tmp_path / "out")
+    assert {
+        path.parent.relative_to(tmp_path / "out" / "images").as_posix() for path in tmp_path.glob("out/**/*.png")
+    } == {
+        "a/walk",
+        "b/walk",
+    }

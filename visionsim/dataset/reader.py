@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import logging
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -22,6 +18,7 @@ from visionsim.dataset.kinds import KINDS
 from visionsim.dataset.splits import read_split
 from visionsim.dataset.stores import read_frame
 from visionsim.errors import DataError, InputNotFound
+from visionsim.parallel import ahead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,9 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "Label", "Sample"]
 
 logger = logging.getLogger(__name__)
-
-AHEAD = 2
-"""Samples that each thread may be ahead of who iterates."""
 
 
 @dataclass(frozen=True)
@@ -278,29 +272,20 @@ class Dataset:
         for number in self._present:
             for kind in wanted or ():
                 known(kind, self._sources[number])
-        return self._read_ahead(wanted, threads or len(os.sched_getaffinity(0)), on_error)
+        return self._read_ahead(wanted, threads, on_error)
 
     def _read_ahead(
-        self, kinds: tuple[str, ...] | None, threads: int, on_error: Callable[[Sample, DataError], None] | None
+        self, kinds: tuple[str, ...] | None, threads: int | None, on_error: Callable[[Sample, DataError], None] | None
     ) -> Iterator[Sample]:
-        with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
-            samples = iter(self)
-            ahead = deque((s, pool.submit(s.load, kinds)) for s in itertools.islice(samples, threads * AHEAD))
+        for sample, call in ahead(lambda sample: sample.load(kinds), self, threads):
             try:
-                while ahead:
-                    sample, future = ahead.popleft()
-                    ahead.extend((s, pool.submit(s.load, kinds)) for s in itertools.islice(samples, 1))
-                    try:
-                        future.result()
-                    except DataError as exc:
-                        if on_error is None:
-                            raise
-                        on_error(sample, exc)
-                    else:
-                        yield sample
-            finally:
-                for _, future in ahead:
-                    future.cancel()
+                call.result()
+            except DataError as exc:
+                if on_error is None:
+                    raise
+                on_error(sample, exc)
+            else:
+                yield sample
 
     def sequences(self) -> dict[str, Dataset]:
         """Name -> dataset of that sequence's frames alone, in the order that they have here."""

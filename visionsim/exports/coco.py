@@ -21,7 +21,7 @@ from visionsim.dataset.index import PICTURES
 from visionsim.dataset.reader import Dataset, Sample
 from visionsim.dataset.report import WorkReport
 from visionsim.errors import ConfigError, DataError
-from visionsim.exports.frames import made_of, parts_of, sequences_of
+from visionsim.exports.frames import made_of, parts_of
 from visionsim.files import make_folder, natural_key, whole_file
 from visionsim.io.exr import write_exr
 from visionsim.io.images import write_png
@@ -77,7 +77,6 @@ def export_coco(
     for part in parts.values():
         if "segmentations" not in part.kinds:
             raise ConfigError(f"There are no segmentations to export, only {', '.join(part.kinds)}")
-        sequences_of(part)
     categories = classes_of(parts.values()) if categories is None else categories
     for name in classes or ():
         if name not in categories:

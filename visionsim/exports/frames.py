@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,10 +11,11 @@ import numpy as np
 
 from visionsim.dataset.index import SequenceIndex
 from visionsim.dataset.kinds import DEPTHS, KINDS
-from visionsim.dataset.reader import AHEAD, Dataset, Sample
+from visionsim.dataset.reader import Dataset, Sample
 from visionsim.dataset.report import DamagedFrame, WorkReport
 from visionsim.dataset.splits import SPLITS, read_splits
-from visionsim.errors import ConfigError, DataError
+from visionsim.errors import DataError
+from visionsim.parallel import ahead
 
 if TYPE_CHECKING:
     from visionsim.types import ProgressFn
@@ -32,7 +29,6 @@ __all__ = [
     "made_of",
     "meaning_of",
     "parts_of",
-    "sequences_of",
 ]
 
 Made = TypeVar("Made")
@@ -107,37 +103,15 @@ def made_of(
         done: frames of the export that came before.
         total: frames of the export; by default those of the dataset.
     """
-    threads = threads or len(os.sched_getaffinity(0))
     total = len(dataset) if total is None else total
-    with ThreadPoolExecutor(threads, thread_name_prefix="export") as pool:
-        samples = iter(dataset)
-        ahead = deque((s, pool.submit(make, s)) for s in itertools.islice(samples, threads * AHEAD))
+    for sample, call in ahead(make, dataset, threads):
         try:
-            while ahead:
-                sample, future = ahead.popleft()
-                ahead.extend((s, pool.submit(make, s)) for s in itertools.islice(samples, 1))
-                try:
-                    made = future.result()
-                except DataError as exc:
-                    report.damaged.append(DamagedFrame.of(sample, exc))
-                else:
-                    yield sample, made
-                progress(done + sample.index + 1, total)
-        finally:
-            for _, future in ahead:
-                future.cancel()
-
-
-def sequences_of(dataset: Dataset) -> dict[str, Dataset]:
-    """Name -> frames of that sequence.
-
-    Raises:
-        ConfigError: two sequences have the same name, and so would be written to the same place.
-    """
-    sequences = dataset.sequences()
-    if sum(map(len, sequences.values())) != len(dataset):
-        raise ConfigError(f"Several sequences have the same name, rename their folders: {', '.join(sequences)}")
-    return sequences
+            made = call.result()
+        except DataError as exc:
+            report.damaged.append(DamagedFrame.of(sample, exc))
+        else:
+            yield sample, made
+        progress(done + sample.index + 1, total)
 
 
 def by_split(root: Path, split: str | None = None) -> tuple[Dataset, dict[str, Dataset]]:
@@ -168,7 +142,7 @@ def by_split(root: Path, split: str | None = None) -> tuple[Dataset, dict[str, D
 
 def heads_of(dataset: Dataset) -> Iterator[Sample]:
     """The first frame of each sequence."""
-    return (sequence[0] for sequence in sequences_of(dataset).values())
+    return (sequence[0] for sequence in dataset.sequences().values())
 
 
 def parts_of(dataset: Dataset | Mapping[str, Dataset]) -> dict[str, Dataset]:

@@ -31,7 +31,6 @@ from visionsim.exports.frames import (
     depth_kinds_of,
     made_of,
     meaning_of,
-    sequences_of,
 )
 from visionsim.files import make_folder, whole_file
 from visionsim.optional import require
@@ -89,7 +88,7 @@ def export_hdf5(
         arrays = {"picture": sample.picture, **arrays_of(sample)}
         return {name: chunk_of(array, level) for name, array in arrays.items()}
 
-    for name, sequence in sequences_of(dataset).items():
+    for name, sequence in dataset.sequences().items():
         path = target / f"{name}.h5"
         digest = digest_of(sequence, level)
         if is_whole(h5py, path, digest):

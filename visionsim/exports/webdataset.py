@@ -31,7 +31,6 @@ from visionsim.exports.frames import (
     made_of,
     meaning_of,
     parts_of,
-    sequences_of,
 )
 from visionsim.files import make_folder, whole_file, write_json
 from visionsim.io.images import encode_png
@@ -79,7 +78,7 @@ def export_webdataset(
         ConfigError: the folder has more shards than will be written, or two samples would have the same name.
     """
     started = time.monotonic()
-    parts = {name or WHOLE: sequences_of(part) for name, part in parts_of(dataset).items()}
+    parts = {name or WHOLE: part.sequences() for name, part in parts_of(dataset).items()}
     plans = {name: plan_shards(sequences, shard_size) for name, sequences in parts.items()}
     for name, sequences in parts.items():
         check_keys(sequences)
