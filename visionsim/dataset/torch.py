@@ -46,17 +46,13 @@ class TorchDataset(torch.utils.data.Dataset):  # type: ignore[misc, name-defined
         transform: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
         self.dataset = dataset if isinstance(dataset, Dataset) else Dataset.from_path(dataset)
-        """What is read; its samples have all that items have not, such as cameras and labels."""
+        """What is read; its samples have what items do not have, such as cameras and labels."""
         self.kinds = self.dataset.kinds if kinds is None else tuple(kinds)
         """Kinds of data that are read."""
         self.transform = transform
         self.dataset.iterate(self.kinds)  # Says what is missing; reads nothing.
-        try:
-            _ = self.dataset.intrinsics
-            self.pinholes = True
-            """Whether items have `K`."""
-        except DataError:
-            self.pinholes = False
+        self.pinholes = pinholes(self.dataset)
+        """Whether items have `K`."""
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -79,6 +75,14 @@ class TorchDataset(torch.utils.data.Dataset):  # type: ignore[misc, name-defined
         item["time"] = torch.tensor(sample.time, dtype=torch.float64)
         item["sequence"] = sample.sequence
         return item if self.transform is None else self.transform(item)
+
+
+def pinholes(dataset: Dataset) -> bool:
+    try:
+        _ = dataset.intrinsics
+    except DataError:
+        return False
+    return True
 
 
 def tensors(sample: Sample, kinds: Sequence[str]) -> dict[str, Any]:
