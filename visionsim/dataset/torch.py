@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,23 +60,28 @@ class TorchDataset(torch.utils.data.Dataset):  # type: ignore[misc, name-defined
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
-        return self._item(self.dataset[index], index)
+        item = self._read(index)
+        return item if self.transform is None else self.transform(item)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """The items of a batch; a process that has no DataLoader's workers reads them in threads."""
-        threads = None if torch.utils.data.get_worker_info() is None else 1
-        samples = self.dataset[np.asarray(indices, np.int64)].iterate(self.kinds, threads)
-        return [self._item(sample, index) for sample, index in zip(samples, indices, strict=True)]
+        """The items of a batch; a process that is not one of a DataLoader's workers reads them in threads."""
+        if torch.utils.data.get_worker_info() is not None:
+            return [self[index] for index in indices]
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="read") as pool:
+            items = list(pool.map(self._read, indices))
+        # In order, for the sake of random numbers.
+        return items if self.transform is None else list(map(self.transform, items))
 
-    def _item(self, sample: Sample, index: int) -> Any:
+    def _read(self, index: int) -> dict[str, Any]:
+        sample = self.dataset[index]
         item = {**tensors(sample, self.kinds), "c2w": torch.from_numpy(sample.c2w.astype(np.float32))}
         if self.pinholes:
             item["K"] = torch.from_numpy(sample.K.astype(np.float32))
-        item["index"] = torch.tensor(index % len(self))
+        item["index"] = torch.tensor(sample.index)
         item["frame"] = torch.tensor(sample.frame)
         item["time"] = torch.tensor(sample.time, dtype=torch.float64)
         item["sequence"] = sample.sequence
-        return item if self.transform is None else self.transform(item)
+        return item
 
 
 def pinholes(dataset: Dataset) -> bool:
