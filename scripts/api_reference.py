@@ -19,19 +19,22 @@ API = {
     "visionsim.simulation.session": ["Session"],
     "visionsim.simulation.client_pool": ["ClientPool", "AsyncResult"],
     "visionsim.simulation.handle": ["RenderHandle"],
+    "visionsim.dataset.reader": ["Dataset", "Sample"],
+    "visionsim.dataset.torch": ["TorchDataset", "collate"],
 }
 """Module -> its classes and functions, in the order of the page."""
 
 RECORDS = {
     "visionsim.simulation.config": ["RenderConfig"],
     "visionsim.simulation.report": ["RunReport", "SequenceReport", "Failure"],
+    "visionsim.dataset.reader": ["Label"],
 }
 """Module -> its dataclasses."""
 
 HEAD = """# API reference
 
-Made from the docstrings by `python scripts/api_reference.py`. [python.md](python.md) is where to begin,
-[guides/](guides/README.md) has scripts that run.
+Made from the docstrings by `python scripts/api_reference.py`. [python.md](python.md) is where to begin with driving
+Blender, [loading.md](loading.md) with reading datasets; [guides/](guides/README.md) has scripts that run.
 
 Frames are those of the stretched timeline, as in file names, unless *authored frame* is said; the two are the same
 without `move_keyframes`. Poses are c2w (camera-to-world) and have no scale: +X right, +Y up, the camera looks along -Z.

@@ -46,14 +46,17 @@ SAYS = {
 }
 """Names of parameters -> what the docstring must say of them."""
 
-WITHOUT_UNIT = set("jobs frame_step max_samples adaptive_threshold seed bit_depth".split())
+WITHOUT_UNIT = set("jobs threads frame_step max_samples adaptive_threshold seed bit_depth".split())
 """Numbers that count something, or compare."""
 
 RESULTS = {
-    "float": "per second",
+    "float": "per second|Seconds",
+    "FloatImage": r"\(H, W.*float32, (scene units|unit vectors in the camera's frame|pixels \(right, down\))",
+    "NDArray[np.int64]": "stretched",
     "range": "stretched",
     "tuple[int, int]": "stretched",
-    "Matrix": r"c2w, \(4, 4\).*scene units|K, \(3, 3\).*pixels",
+    "Matrix": r"c2w, \(4, 4\).*scene units|K, \(3, 3\).*pixels|"
+    r"c2w of all, \(N, 4, 4\).*scene units|K of all, \(N, 3, 3\).*pixels|\(N,\), (scene units|seconds)",
     "tuple[np.ndarray, np.ndarray]": r"\(3,\) each, world, scene units",
 }
 """Types of results -> what the docstring must say of them."""
@@ -75,6 +78,7 @@ def test_reference_is_up_to_date() -> None:
 
 def test_reference_has_all_there_is() -> None:
     """The script reads sources; this asks the classes themselves."""
+    from visionsim.dataset.reader import Dataset, Sample
     from visionsim.errors import __all__ as errors
     from visionsim.simulation.blender import BlenderClient, BlenderClients
     from visionsim.simulation.client_pool import AsyncResult, ClientPool
@@ -82,7 +86,7 @@ def test_reference_has_all_there_is() -> None:
     from visionsim.simulation.handle import RenderHandle
 
     page = script().reference()
-    for kind in (BlenderClient, BlenderClients, ClientPool, AsyncResult, RenderHandle):
+    for kind in (BlenderClient, BlenderClients, ClientPool, AsyncResult, RenderHandle, Dataset, Sample):
         names = [name for name in vars(kind) if not name.startswith("_")]
         assert names
         assert [name for name in names if f"\n#### {kind.__name__}.{name}\n" not in page] == []

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visionsim.dataset import Dataset, Sample
+from visionsim.dataset.torch import TorchDataset, collate
 from visionsim.errors import ClientStateError, RenderError, ScriptError, VisionsimError
 from visionsim.simulation.blender import BlenderClient, BlenderClients, render_job
 from visionsim.simulation.client_pool import AsyncResult, ClientPool
@@ -21,6 +23,7 @@ from visionsim.simulation.handle import RenderHandle
 from visionsim.simulation.plan import Plan
 from visionsim.simulation.report import RunReport
 
+Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 
@@ -134,6 +137,29 @@ def many(scenes: list[Path], out: Path) -> dict[str, int]:
         pool.join()
         pool.terminate()
     return {"frames": sum([*counts, *in_order, *as_ready, first, last])}
+
+
+def read(root: Path) -> float:
+    dataset: Dataset = Dataset.from_path(root, split="train")
+    frames: NDArray[np.int64] = dataset.frames
+    columns: list[Float64] = [dataset.poses, dataset.intrinsics, dataset.times, dataset.arclength]
+    parts: dict[str, Dataset] = dataset.sequences()
+    part: Dataset = dataset[2:10][[0, 1]][frames[2:4] > 3]
+    names: dict[int, str] = {number: label.name for number, label in part.labels.items()}
+    far = 0.0
+    for each in part.iterate(dataset.kinds, threads=2, on_error=lambda sample, error: None):
+        far += float(np.max(each.depth))
+    sample: Sample = dataset[0].load(["depths"])
+    pixels: list[Float32] = [sample.depth, sample.normals, sample.forward_flow, sample.backward_flow]
+    ids: NDArray[np.uint32] = sample.instance_ids
+    where: Path | None = sample.path("depths")
+    described: str = (
+        f"{sample.frame} {sample.time} {sample.depth_kind} {sample.camera} {where} {names[int(np.max(ids))]}"
+    )
+    known: bool = sample.c2w.shape == sample.K.shape and sample.read("frames").shape == sample.picture.shape
+    items = TorchDataset(part, kinds=sample.kinds, transform=None)
+    batch: dict[str, Any] = collate([items[0], items[1]])
+    return far + len(described) + len(parts) + len(columns) + len(pixels) + len(batch) + known
 
 
 def main(blend: Path, out: Path) -> int:

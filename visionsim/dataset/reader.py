@@ -76,12 +76,12 @@ class Sample:
 
     @property
     def time(self) -> float:
-        """Seconds."""
+        """Seconds on the timeline, whose frame 0 is at 0."""
         return float(self.source.times[self.row])
 
     @property
     def c2w(self) -> Matrix:
-        """(4, 4): camera to world; +X right, +Y up, the camera looks along -Z; scene units."""
+        """c2w, (4, 4): camera to world; +X right, +Y up, the camera looks along -Z; scene units."""
         c2w: Matrix = self.source.c2w[self.row].copy()
         return c2w
 
@@ -92,7 +92,7 @@ class Sample:
 
     @property
     def K(self) -> Matrix:
-        """(3, 3) intrinsics of a pinhole camera, in pixels; the centre of the first pixel is at 0.5.
+        """K, (3, 3): intrinsics of a pinhole camera, in pixels; the centre of the first pixel is at 0.5.
 
         Raises:
             DataError: the camera is no pinhole; see `camera`.
@@ -304,25 +304,25 @@ class Dataset:
 
     @property
     def frames(self) -> NDArray[np.int64]:
-        """(N,) numbers on the timelines."""
+        """(N,) numbers on the (stretched) timelines of Blender."""
         numbers: NDArray[np.int64] = self._column("frames")
         return numbers
 
     @property
     def times(self) -> Matrix:
-        """(N,), seconds."""
+        """(N,), seconds, as `Sample.time`."""
         times: Matrix = self._column("times")
         return times
 
     @property
     def poses(self) -> Matrix:
-        """(N, 4, 4): camera to world, as `Sample.c2w`."""
+        """c2w of all, (N, 4, 4): camera to world, scene units, as `Sample.c2w`."""
         poses: Matrix = self._column("c2w")
         return poses
 
     @property
     def intrinsics(self) -> Matrix:
-        """(N, 3, 3), as `Sample.K`.
+        """K of all, (N, 3, 3), in pixels, as `Sample.K`.
 
         Raises:
             DataError: a camera is no pinhole.

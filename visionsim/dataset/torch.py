@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,39 +48,48 @@ class TorchDataset(torch.utils.data.Dataset):  # type: ignore[misc, name-defined
         transform: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
         self.dataset = dataset if isinstance(dataset, Dataset) else Dataset.from_path(dataset)
-        """What is read; its samples have all that items have not, such as cameras and labels."""
+        """What is read; its samples have what items do not have, such as cameras and labels."""
         self.kinds = self.dataset.kinds if kinds is None else tuple(kinds)
         """Kinds of data that are read."""
         self.transform = transform
         self.dataset.iterate(self.kinds)  # Says what is missing; reads nothing.
-        try:
-            _ = self.dataset.intrinsics
-            self.pinholes = True
-            """Whether items have `K`."""
-        except DataError:
-            self.pinholes = False
+        self.pinholes = pinholes(self.dataset)
+        """Whether items have `K`."""
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
-        return self._item(self.dataset[index], index)
+        item = self._read(index)
+        return item if self.transform is None else self.transform(item)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """The items of a batch; a process that has no DataLoader's workers reads them in threads."""
-        threads = None if torch.utils.data.get_worker_info() is None else 1
-        samples = self.dataset[np.asarray(indices, np.int64)].iterate(self.kinds, threads)
-        return [self._item(sample, index) for sample, index in zip(samples, indices, strict=True)]
+        """The items of a batch; a process that is not one of a DataLoader's workers reads them in threads."""
+        if torch.utils.data.get_worker_info() is not None:
+            return [self[index] for index in indices]
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="read") as pool:
+            items = list(pool.map(self._read, indices))
+        # In order, for the sake of random numbers.
+        return items if self.transform is None else list(map(self.transform, items))
 
-    def _item(self, sample: Sample, index: int) -> Any:
+    def _read(self, index: int) -> dict[str, Any]:
+        sample = self.dataset[index]
         item = {**tensors(sample, self.kinds), "c2w": torch.from_numpy(sample.c2w.astype(np.float32))}
         if self.pinholes:
             item["K"] = torch.from_numpy(sample.K.astype(np.float32))
-        item["index"] = torch.tensor(index % len(self))
+        item["index"] = torch.tensor(sample.index)
         item["frame"] = torch.tensor(sample.frame)
         item["time"] = torch.tensor(sample.time, dtype=torch.float64)
         item["sequence"] = sample.sequence
-        return item if self.transform is None else self.transform(item)
+        return item
+
+
+def pinholes(dataset: Dataset) -> bool:
+    try:
+        _ = dataset.intrinsics
+    except DataError:
+        return False
+    return True
 
 
 def tensors(sample: Sample, kinds: Sequence[str]) -> dict[str, Any]:
