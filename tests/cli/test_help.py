@@ -19,7 +19,9 @@ COMMANDS = ("create-datasets", "render-animation")
 
 
 @pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.parametrize("command", ["", *COMMANDS, "doctor", "purge-corrupted", "status", "verify"])
+@pytest.mark.parametrize(
+    "command", ["", *COMMANDS, "doctor", "preview-datasets", "purge-corrupted", "show", "status", "verify"]
+)
 def test_help_reads_as_reviewed(
     command: str,
     width: int,

@@ -9,7 +9,7 @@ from pathlib import Path
 from visionsim.errors import InputNotFound
 from visionsim.files import natural_key
 
-__all__ = ["find_sequences", "names_of", "sequences_in"]
+__all__ = ["find_sequences", "name_in", "names_of", "sequences_in"]
 
 
 def find_sequences(roots: Iterable[Path], to: str = "verify") -> list[Path]:
@@ -50,3 +50,10 @@ def names_of(folders: Sequence[Path]) -> list[str]:
         f"{folder.parent.name}/{folder.name}" if folder.parent.parent.name == "renders" else folder.name
         for folder in resolved
     ]
+
+
+def name_in(root: Path, folder: Path) -> str:
+    """A name that no other sequence under `root` has: `SCENE/SEQUENCE-ID` in a datasets folder."""
+    if folder == root:
+        return folder.resolve().name
+    return folder.relative_to(root).as_posix().removeprefix("renders/")
