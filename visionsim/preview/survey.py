@@ -234,5 +234,5 @@ def strip(looks: Sequence[Look], kind: str, ranges: Ranges, direction: FlowDirec
         for one in looks
     ]
     buffer = io.BytesIO()
-    Image.fromarray(np.concatenate(tiles, axis=1)).save(buffer, "JPEG", quality=80)
+    Image.fromarray(np.concatenate(tiles, axis=1)).save(buffer, "JPEG", quality=74)
     return buffer.getvalue()
