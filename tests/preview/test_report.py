@@ -111,6 +111,12 @@ def test_page_says_what_there_is(page) -> None:
         assert expected in words, expected
 
 
+def test_page_does_not_tell_where_it_was_made(page, root) -> None:
+    words = Tags(page.read_text(encoding="utf-8")).words
+    assert str(root) not in words and str(root.parent) not in words
+    assert "renders/balls/001-00005-00012/normals/normal_000005.exr" in words
+
+
 def test_every_kind_has_a_strip_and_pictures_are_few_and_small(page) -> None:
     tags = Tags(page.read_text(encoding="utf-8")).tags
     strips = [attributes for tag, attributes in tags if tag == "img"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -76,8 +77,8 @@ def test_video_plays_everywhere(previewed, ffmpeg) -> None:
         assert "h264 (High)" in words and "yuv420p(tv, bt709" in words and "25 fps" in words
         data = path.read_bytes()
         assert 0 < data.index(b"moov") < data.index(b"mdat")  # It plays while it loads.
-        width, height = map(int, words.split("progressive), ")[1].split(" ")[0].strip(",").split("x"))
-        assert width % 2 == height % 2 == 0
+        sizes = [int(side) for match in re.findall(r", (\d+)x(\d+)[, ]", words) for side in match]
+        assert len(sizes) == 2 and sizes[0] % 2 == sizes[1] % 2 == 0
 
 
 def test_grid_has_a_tile_for_each_kind(previewed) -> None:

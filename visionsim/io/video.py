@@ -39,11 +39,16 @@ THREADS = 2
 TAIL = 600
 """Characters of ffmpeg's last words that a message repeats."""
 
-BT709 = (
+BT709 = [
+    "-vf",
     "scale=in_range=pc:out_range=tv:out_color_matrix=bt709,"
-    "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
-)
-"""Without it ffmpeg uses the matrix of standard definition, and players that of high definition."""
+    "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709",
+    *"-color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709".split(),
+]
+"""Without it ffmpeg uses the matrix of standard definition, and players that of high definition.
+
+It is said twice: ffmpeg 4 takes the tags from the options, ffmpeg 7 and later from the filter.
+"""
 
 
 def find_ffmpeg() -> str:
@@ -116,7 +121,7 @@ def writing_video(path: Path, width: int, height: int, fps: float) -> Iterator[V
     rate = Fraction(fps).limit_denominator(1001)
     source = ["-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", f"{width + width % 2}x{height + height % 2}"]
     source += ["-framerate", f"{rate.numerator}/{rate.denominator}", "-i", "pipe:0"]
-    target = ["-vf", BT709, "-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", str(QUALITY)]
+    target = [*BT709, "-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", str(QUALITY)]
     target += ["-threads", str(THREADS), "-fflags", "+bitexact", "-flags:v", "+bitexact", "-movflags", "+faststart"]
     with whole_file(path) as partial, tempfile.TemporaryFile() as words:
         command = [find_ffmpeg(), "-hide_banner", "-loglevel", "error", "-y", *source, *target, str(partial)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def page_of(report: PreviewReport, details: int, states: Status) -> Page:
     frames = sum(len(row.index) for row in rows if row.index is not None)
     page = Page(
         title=report.root.resolve().name or "datasets",
-        subtitle=f"What visionsim rendered into {report.root.resolve()}",
+        subtitle="What visionsim rendered, and what it looks like",
         columns=COLUMNS,
         settings=common,
         footer=f"Made by visionsim {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. This page is whole: it "
@@ -155,7 +156,9 @@ def problems_of(report: PreviewReport, states: Status) -> list[Problems]:
         Problems("Unfinished sequences", "warn", waiting),
         Problems("Runs that go on, or did not do everything", "warn", runs),
     ]
-    return [item for item in lists if item.lines]
+    # Paths as they are in the datasets folder: the page may be read elsewhere.
+    inside = [[line.replace(f"{report.root}/", "") for line in item.lines] for item in lists]
+    return [replace(item, lines=lines) for item, lines in zip(lists, inside, strict=True) if lines]
 
 
 def in_words(frames: Sequence[int]) -> str:
