@@ -184,7 +184,7 @@ def preview_datasets(
     page: bool = True,
     details: int = DETAILS,
     force: bool = False,
-    jobs: int | None = None,
+    jobs: int | None = 1,
     progress: ProgressFn = lambda done, total: None,
 ) -> PreviewReport:
     """Make videos of all finished sequences in `root/previews/`, and `root/report.html`, a page about all sequences.
@@ -201,7 +201,8 @@ def preview_datasets(
         page: whether to make the page.
         details: sequences that the page shows in full; the others stand in a table.
         force: make all videos again.
-        jobs: processes; by default as many as there are cores.
+        jobs: processes; None is as many as there are cores. Of several, a script's own work must stand below
+            `if __name__ == "__main__":`, as always with processes that are spawned.
         progress: called as frames are drawn.
     Raises:
         InputNotFound: no such folder, or no finished sequence in it.
