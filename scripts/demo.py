@@ -6,28 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from visionsim.colorize import colorize
 from visionsim.dataset.kinds import KINDS
-from visionsim.dataset.schema import read_document
-from visionsim.io.exr import read_exr
+from visionsim.preview.sheet import contact_sheet, save_sheet
 
 SCENES = Path(__file__).parent.parent / "scenes"
 NAMES = ("street", "toy")
 FRAMES, SIZE, SAMPLES = 3, 192, 32
-
-
-def contact_sheet(sequences: list[Path], target: Path) -> None:
-    """One row for each sequence: the picture and every kind of ground truth of its first frame."""
-    rows = []
-    for folder in sequences:
-        frame = read_document("transforms", folder / "transforms.json")["frames"][0]
-        tiles = [np.asarray(Image.open(folder / frame["file_path"]).convert("RGB"))]
-        tiles += [colorize(name, read_exr(folder / frame[kind.key])) for name, kind in KINDS.items()]
-        rows.append(np.concatenate(tiles, axis=1))
-    Image.fromarray(np.concatenate(rows)).save(target)
 
 
 def main(root: Path) -> int:
@@ -44,9 +28,10 @@ def main(root: Path) -> int:
         return finished.returncode
     sequences = sorted(path.parent for path in (root / "datasets").glob("renders/*/*/transforms.json"))
     sheet = root / "contact-sheet.png"
-    contact_sheet(sequences, sheet)
+    save_sheet(contact_sheet(root / "datasets", tile=SIZE), sheet)
     print(f"\nA dataset of {len(sequences)} sequences with {FRAMES} frames each is in {root / 'datasets'}.")
-    print(f"Look at {sheet}: a row for each sequence; picture, {', '.join(KINDS)} from left to right.")
+    print(f"Look at {sheet}: a row for each sequence, a column for each kind of data.")
+    print(f"`visionsim preview-datasets --datasets-dir={root / 'datasets'}` makes videos and a report of it.")
     print(f"Poses, intrinsics and labels are in {sequences[0] / 'transforms.json'}.")
     print("What each number means is in docs/conventions.md.")
     return 0

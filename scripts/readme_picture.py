@@ -6,11 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-from demo import contact_sheet
-from PIL import Image
-
 from visionsim.dataset.kinds import KINDS
+from visionsim.preview.sheet import contact_sheet, save_sheet
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.run import AnimationRequest, run
 
@@ -33,14 +30,13 @@ def main(target: Path) -> None:
             log_dir=root / "logs",
         )
         for scene, frame in FRAMES.items():
-            request = AnimationRequest(SCENES / f"{scene}.blend", root / scene, frame_start=frame, frame_end=frame)
+            folder = root / "scenes" / scene
+            request = AnimationRequest(SCENES / f"{scene}.blend", folder, frame_start=frame, frame_end=frame)
             run(request, config, observe=lambda event: None)
         for kind in ("frames", *KINDS):
-            sizes = [path.stat().st_size for scene in FRAMES for path in (root / scene / kind).iterdir()]
+            sizes = [path.stat().st_size for scene in FRAMES for path in (root / "scenes" / scene / kind).iterdir()]
             print(f"{kind}: {sum(sizes) * 8 / len(sizes) / SIZE**2:.1f} bits per pixel")
-        contact_sheet([root / scene for scene in FRAMES], root / "sheet.png")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.asarray(Image.open(root / "sheet.png"))).save(target, quality=88)
+        save_sheet(contact_sheet(root / "scenes", sequences=list(FRAMES), tile=SIZE), target)
 
 
 if __name__ == "__main__":

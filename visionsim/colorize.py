@@ -6,6 +6,7 @@ Depth is drawn with Turbo (near is warm), flow with hue for direction and satura
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     Rgb = NDArray[np.uint8]
     """(H, W, 3)."""
 
-__all__ = ["colorize", "colorize_depth", "colorize_flow", "colorize_ids", "colorize_normals"]
+__all__ = ["colorize", "colorize_depth", "colorize_flow", "colorize_ids", "colorize_normals", "turbo"]
 
 TURBO = np.array(
     [
@@ -29,7 +30,13 @@ TURBO = np.array(
 )
 """Polynomial approximation of Turbo. Source: A. Mikhailov, "Turbo, an improved rainbow colormap", Google, 2019."""
 
+STEPS = 4096
+"""Entries of the table that is made of it, so that a colour is off by less than rounding."""
+
 GOLDEN_RATIO = 0.6180339887498949
+
+FEW_IDS = 1 << 16
+"""Ids below this have their colours in a table."""
 
 
 def to_bytes(rgb: Any) -> Rgb:
@@ -40,7 +47,8 @@ def to_bytes(rgb: Any) -> Rgb:
 
 def hsv_to_rgb(hue: Any, saturation: Any, value: Any) -> Any:
     """(...) in [0, 1], hue periodic -> (..., 3) in [0, 1]."""
-    k = (np.asarray(hue)[..., None] * 6.0 + np.array([5.0, 3.0, 1.0])) % 6.0
+    hue = np.asarray(hue)
+    k = (hue[..., None] * 6.0 + np.array([5.0, 3.0, 1.0], hue.dtype)) % 6.0
     chroma = np.asarray(value * saturation)[..., None]
     return np.asarray(value)[..., None] - chroma * np.clip(np.minimum(k, 4.0 - k), 0.0, 1.0)
 
@@ -58,11 +66,22 @@ def colorize_depth(planar_depth: FloatImage, near: float | None = None, far: flo
         return np.zeros((*planar_depth.shape, 3), np.uint8)
     near = float(np.percentile(planar_depth[hit], 2)) if near is None else near
     far = float(np.percentile(planar_depth[hit], 98)) if far is None else far
+    near, far = max(near, 1e-6), max(far, 1e-6)
     inverse = 1.0 / np.maximum(planar_depth, 1e-6)
     span = max(1.0 / near - 1.0 / far, 1e-12)
-    warmth = np.clip((inverse - 1.0 / far) / span, 0.0, 1.0)
-    rgb = np.polynomial.polynomial.polyval(warmth, TURBO.T, tensor=True)
-    return to_bytes(np.where(hit[..., None], np.moveaxis(np.asarray(rgb), 0, -1), 0.0))
+    rgb = turbo(np.clip((inverse - 1.0 / far) / span, 0.0, 1.0))
+    rgb[~hit] = 0
+    return rgb
+
+
+def turbo(warmth: Any) -> Rgb:
+    """(...) in [0, 1], 0 is cold -> (..., 3)."""
+    return turbo_table()[np.rint(np.asarray(warmth) * (STEPS - 1)).astype(np.intp)]
+
+
+@functools.cache
+def turbo_table() -> Rgb:
+    return to_bytes(np.polynomial.polynomial.polyval(np.linspace(0.0, 1.0, STEPS), TURBO.T, tensor=True).T)
 
 
 def colorize_flow(flow: FloatImage, longest: float | None = None) -> Rgb:
@@ -86,7 +105,10 @@ def colorize_normals(normals: FloatImage) -> Rgb:
 
 
 def colorize_ids(ids: IdImage) -> Rgb:
-    """(H, W) object ids -> a colour for each id, the same in every image; background black."""
+    """(...) object ids -> (..., 3): a colour for each id, the same in every image; background black."""
+    largest = int(np.max(ids)) if ids.size else 0
+    if ids.ndim > 1 and largest < FEW_IDS:
+        return colorize_ids(np.arange(largest + 1, dtype=np.uint32))[ids]
     hue = (ids.astype(np.float64) * GOLDEN_RATIO) % 1.0
     saturation = 0.55 + 0.4 * ((ids.astype(np.float64) * GOLDEN_RATIO**2) % 1.0)
     value = np.where(ids > 0, 0.65 + 0.35 * ((ids.astype(np.float64) * GOLDEN_RATIO**3) % 1.0), 0.0)

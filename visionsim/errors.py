@@ -19,6 +19,7 @@ VisionsimError
 │   └── ProtocolError          it said something we do not understand
 ├── DataError                  a file does not hold what its kind promises
 │   └── SchemaError            ... a JSON document that its schema refuses
+├── VideoError                 ffmpeg could not encode or decode a video
 ├── DiskFull                   there is no room for what was to be written
 └── ShapeError                 arrays of the wrong shape
 """
@@ -46,6 +47,7 @@ __all__ = [
     "ScriptError",
     "SettingsMismatch",
     "ShapeError",
+    "VideoError",
     "VisionsimError",
     "WorkerCrashed",
     "WorkerError",
@@ -136,6 +138,10 @@ class DataError(VisionsimError, ValueError):
 
 class SchemaError(DataError):
     """A JSON document does not match its schema."""
+
+
+class VideoError(VisionsimError, RuntimeError):
+    """A video could not be encoded or decoded; the message has ffmpeg's last words."""
 
 
 class DiskFull(VisionsimError, OSError):

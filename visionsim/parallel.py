@@ -9,32 +9,73 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from visionsim.errors import VisionsimError
 
-__all__ = ["ahead", "each", "processes"]
+__all__ = ["Meter", "ahead", "each", "processes", "tick"]
 
 AHEAD = 2
 """Items that each thread may be ahead of who takes them."""
+
+LOOK_EVERY_S = 0.25
+"""How often who waits is told how far others are."""
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def processes(jobs: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
+class Meter:
+    """Counts what is done in all processes of a pool, and tells them to stop."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._count, self._stop = context.Value("q", 0), context.Event()
+
+    @property
+    def count(self) -> int:
+        return int(self._count.value)
+
+    def add(self, number: int) -> None:
+        with self._count.get_lock():
+            self._count.value += number
+
+    def stop(self) -> None:
+        """Let the next `tick` of each process end its task."""
+        self._stop.set()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stop.is_set()
+
+
+_meter: Meter | None = None
+
+
+def tick(number: int = 1) -> None:
+    """In a task of a pool that has a meter: so much is done; raises KeyboardInterrupt if the parent gave up."""
+    if _meter is not None:
+        _meter.add(number)
+        if _meter.stopped:
+            raise KeyboardInterrupt
+
+
+def processes(jobs: int, meter: Meter | None = None) -> AbstractContextManager[ProcessPoolExecutor | None]:
     """A pool, or None for this process alone."""
     if jobs == 1:
         return nullcontext()
     # Not forked: the caller may have threads, such as that of a progress bar.
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=serve_parent)
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=begin, initargs=(meter,))
 
 
-def serve_parent() -> None:
+def begin(meter: Meter | None) -> None:
     """In a process of the pool: Ctrl-C is the parent's to handle; and we end with it, however it ends."""
+    global _meter
+    _meter = meter
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
 
@@ -47,9 +88,12 @@ def end_with_parent() -> None:
 
 
 def each(
-    function: Callable[[Given], Made], items: Sequence[Given], pool: ProcessPoolExecutor | None
+    function: Callable[[Given], Made],
+    items: Sequence[Given],
+    pool: ProcessPoolExecutor | None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, Made]]:
-    """(index, function(item)), as they are ready.
+    """(index, function(item)), as they are ready; `meanwhile` is called now and then while a pool works.
 
     Raises:
         VisionsimError: a process died.
@@ -59,13 +103,22 @@ def each(
         return
     futures = {pool.submit(function, item): index for index, item in enumerate(items)}
     try:
-        for future in as_completed(futures):
+        for future in ready(futures, meanwhile):
             yield futures[future], future.result()
     except BrokenProcessPool as exc:
         raise VisionsimError("A process that looked at frames died; if memory ran out, use fewer --jobs") from exc
     finally:
         for future in futures:
             future.cancel()
+
+
+def ready(futures: Iterable[Future[Made]], meanwhile: Callable[[], None]) -> Iterator[Future[Made]]:
+    """As they are, with a look at the clock in between."""
+    pending: set[Future[Made]] = set(futures)
+    while pending:
+        done, pending = wait(pending, LOOK_EVERY_S, FIRST_COMPLETED)
+        meanwhile()
+        yield from done
 
 
 def ahead(

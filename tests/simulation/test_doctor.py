@@ -173,6 +173,7 @@ def test_ffmpeg(script, status, words, tmp_path, monkeypatch):
         (tmp_path / "ffmpeg").write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "ffmpeg").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # As if it were not installed.
     check = doctor.check_ffmpeg()
     assert check.status == status and words in check.text
 

@@ -19,7 +19,9 @@ from visionsim.cli._options import Session
 from visionsim.cli.blender import render_animation
 from visionsim.cli.datasets import create_datasets
 from visionsim.cli.doctor import doctor
+from visionsim.cli.preview import preview_datasets
 from visionsim.cli.purge import purge_corrupted
+from visionsim.cli.show import show
 from visionsim.cli.status import status
 from visionsim.cli.verify import verify
 
@@ -29,6 +31,8 @@ app = new_app("Computer-vision datasets with exact ground truth, rendered from B
 add_render_command(app, create_datasets)
 add_render_command(app, render_animation)
 add_command(app, status)
+add_command(app, preview_datasets)
+add_command(app, show)
 add_command(app, verify)
 add_command(app, purge_corrupted)
 add_command(app, doctor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,6 +11,7 @@ __all__ = [
     "OUTPUT",
     "AsJson",
     "ConfigFile",
+    "Direction",
     "DryRun",
     "Force",
     "Labels",
@@ -48,6 +49,10 @@ Split = Annotated[
         help="Only the sequences of this part of splits.json, such as train; see `visionsim dataset split`.",
         metavar="NAME",
     ),
+]
+
+Direction = Annotated[
+    Literal["forward", "backward"], typer.Option(help="Which of the two flows to show: to the next frame, or the last.")
 ]
 
 Labels = Annotated[

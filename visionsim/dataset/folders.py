@@ -10,7 +10,7 @@ from pathlib import Path
 from visionsim.errors import ConfigError, InputNotFound
 from visionsim.files import natural_key
 
-__all__ = ["find_sequences", "names_of", "refuse_nested", "sequences_in"]
+__all__ = ["find_sequences", "name_in", "names_of", "refuse_nested", "sequences_in"]
 
 
 def find_sequences(roots: Iterable[Path], to: str = "verify") -> list[Path]:
@@ -75,3 +75,10 @@ def refuse_nested(root: Path, target: Path) -> None:
     here, there = root.resolve(), target.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise ConfigError(f"Neither folder may be in the other: {root} and {target}")
+
+
+def name_in(root: Path, folder: Path) -> str:
+    """A name that no other sequence under `root` has: `SCENE/SEQUENCE-ID` in a datasets folder."""
+    if folder == root:
+        return folder.resolve().name
+    return folder.relative_to(root).as_posix().removeprefix("renders/")

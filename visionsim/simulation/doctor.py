@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 import visionsim
 from visionsim.dataset.lock import is_held, lock_file
-from visionsim.errors import BlenderNotFound, OutputNotWritable, WorkerError
+from visionsim.errors import BlenderNotFound, ConfigError, OutputNotWritable, WorkerError
 from visionsim.files import ensure_writable
+from visionsim.io.video import find_ffmpeg
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.guard import Guard, scratch_folder
 from visionsim.simulation.host import Machine, free_bytes, gigabytes, job_memory, this_machine
@@ -184,9 +185,11 @@ def check_denoiser(about: dict[str, Any]) -> Check:
 
 
 def check_ffmpeg() -> Check:
-    path = shutil.which("ffmpeg")
-    if path is None:
-        return Check("ffmpeg", "warning", "not found", "install ffmpeg to make videos; rendering needs none")
+    try:
+        path = find_ffmpeg()
+    except ConfigError:
+        advice = "for videos install ffmpeg, or: pip install 'visionsim[video]'; rendering needs none"
+        return Check("ffmpeg", "warning", "not found", advice)
     try:
         done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError) as exc:
