@@ -35,6 +35,12 @@ add_command(app, doctor)
 datasets = add_group(app, "dataset", "Look at datasets, and make others of them.")
 add_command(datasets, dataset.info)
 exports = add_group(app, "export", "Write datasets in the formats of others.")
+add_command(exports, export.nerfstudio)
+add_command(exports, export.ngp)
+add_command(exports, export.colmap)
+add_command(exports, export.tum)
+add_command(exports, export.points)
+add_command(exports, export.mesh)
 add_command(exports, export.flow)
 
 
