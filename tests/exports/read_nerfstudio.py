@@ -30,9 +30,10 @@ PARSERS = {
 
 
 def read(parser: str, path: str, split: str, options: dict) -> dict[str, np.ndarray]:
-    """Names, c2w, K, ray origins, unit ray directions, the factor from planar depth to length, depth, pictures, masks."""
+    """Names, c2w, K, rays and the factor from planar depth to length along them, pictures, depth, masks."""
+    read_depth = options.pop("read_depth", True)
     found = PARSERS[parser](data=Path(path), **options).setup().get_dataparser_outputs(split)
-    has_depth = found.metadata.get("depth_filenames") is not None and options.get("read_depth", True)
+    has_depth = read_depth and found.metadata.get("depth_filenames") is not None
     dataset = (DepthDataset if has_depth else InputDataset)(found)
     turned, scale = found.dataparser_transform.double(), float(found.dataparser_scale)
     back = torch.linalg.inv(torch.cat([turned, torch.tensor([[0.0, 0.0, 0.0, 1.0]], dtype=torch.float64)]))

@@ -52,7 +52,9 @@ def test_default_lists_are_disjoint_and_read(nerfstudio, tmp_path) -> None:
     export_nerfstudio(dataset, tmp_path / "out")
     names = {part: list(nerfstudio.read("nerfstudio", tmp_path / "out/balls", part)["names"]) for part in PARTS}
     assert [len(names[part]) for part in PARTS] == [5, 1, 1]
-    assert sorted(sum(names.values(), [])) == [f"images/frame_{frame:06d}.png" for frame in range(5, 12)]
+    assert sorted(name for part in PARTS for name in names[part]) == [
+        f"images/frame_{frame:06d}.png" for frame in range(5, 12)
+    ]
 
 
 def test_scale_is_that_of_positions_and_depth(nerfstudio, tmp_path) -> None:

@@ -152,13 +152,13 @@ class Parts:
         return cls(of_sequences=found)
 
     def of(self, name: str, count: int) -> list[str]:
-        """The part of each frame of a sequence. Three frames or more have one in each part that is wanted."""
+        """The part of each frame of a sequence. Three frames or more have one in each part; fewer are for training."""
         if self.of_sequences is not None:
             return [self.of_sequences[name]] * count
         parts = ["train"] * count
         for part, share in (("test", self.test), ("val", self.val)):
             left = [index for index in range(count) if parts[index] == "train"]
-            wanted = max(round(share * count), 1 if share and count >= 3 else 0)
+            wanted = min(max(round(share * count), 1), len(left) - 1) if share and count >= 3 else 0
             for turn in range(wanted):
                 parts[left[int((turn + 0.5) * len(left) / wanted)]] = part
         return parts
@@ -273,7 +273,7 @@ def eight_bit(pixels: Any, *, alpha: bool = True) -> NDArray[np.uint8]:
     if pixels.dtype.kind == "f":
         colour, cover = np.nan_to_num(colour.astype(np.float64)), np.clip(np.nan_to_num(cover), 0.0, 1.0)
         if alpha and cover.size:
-            colour = colour / np.maximum(cover, 1e-6)
+            colour = np.minimum(colour, cover) / np.maximum(cover, 1e-6)
         colour = srgb_from_linear(colour)
     else:
         most = float(np.iinfo(pixels.dtype).max)
@@ -297,12 +297,12 @@ class DepthFiles:
 
     def save_png(self, depth: FloatImage, path: Path) -> None:
         """16 bits; what does not fit is 0, and is told in the end."""
-        steps = self._steps(depth)
+        steps = np.rint(self._steps(depth))
         far = steps > np.iinfo(np.uint16).max
         if far.any():
             self._too_far += int(far.sum())
             self._farthest = max(self._farthest, float(np.max(steps)) / self._factor)
-        save_png(path, np.where(far, 0.0, np.rint(steps)).astype(np.uint16))
+        save_png(path, np.where(far, 0.0, steps).astype(np.uint16))
 
     def save_npy(self, depth: FloatImage, path: Path) -> None:
         """float32, without limits."""

@@ -12,7 +12,7 @@ import numpy as np
 from visionsim.cameras import Intrinsics
 from visionsim.dataset.reader import Dataset, Label, Sample
 from visionsim.dataset.report import WorkReport
-from visionsim.errors import ConfigError, DataError
+from visionsim.errors import ConfigError
 from visionsim.exports._shared import (
     Work,
     eight_bit,
@@ -37,13 +37,16 @@ VERTEX = np.dtype(
     [
         *((name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")),
         *((name, "u1") for name in ("red", "green", "blue")),
-        ("instance", "<u4"),
-        ("class", "<u2"),
+        ("instance", "<i4"),
+        ("class", "<i4"),
     ]
 )
-"""A point: position in the world, unit normal in the world, sRGB colour, object id, and number of its class."""
+"""A point: position in the world, unit normal in the world, sRGB colour, object id, and number of its class.
 
-PLY_TYPES = {"f4": "float", "u1": "uchar", "u4": "uint", "u2": "ushort"}
+The types are those that Open3D reads of properties it does not know.
+"""
+
+PLY_TYPES = {"f4": "float", "u1": "uchar", "i4": "int"}
 
 VOXELS_PER_DEPTH = 250
 """The side of a voxel, unless it is given, is the median depth of the first frame divided by this."""
@@ -173,7 +176,7 @@ def points_of(
         ids = sample.instance_ids[wanted]
         points["instance"] = ids
         there, which = np.unique(ids, return_inverse=True)
-        points["class"] = np.array([classes.get(number, 0) for number in there.tolist()], np.uint16)[which.reshape(-1)]
+        points["class"] = np.array([classes.get(number, 0) for number in there.tolist()], np.int32)[which.reshape(-1)]
     return points
 
 
@@ -199,7 +202,7 @@ class Voxels:
         """Voxel and object."""
         self._sums = np.empty((0, len(self.MEANS) + 1))
         """Of all points there: the values of MEANS, and the number of points."""
-        self._classes = np.empty(0, np.uint16)
+        self._classes = np.empty(0, np.int32)
 
     def add(self, points: NDArray[Any]) -> None:
         """(N,) of VERTEX."""
@@ -328,8 +331,8 @@ def export_mesh(
                 work.note(f"{name}: voxels of {side:.3g} units (--voxel), up to {reach:.3g} away (--max-depth).")
                 fusion = Fusion(open3d, side, reach)
             fusion.add(sample, np.where(resting(sample, still), sample.depth, 0.0) * scale, scale)
-        if fusion is not None:
-            fusion.save(target / name / "mesh.ply", name)
+        if fusion is not None and not fusion.save(target / name / "mesh.ply"):
+            work.note(f"{name} has no surface within reach: there is no mesh of it.")
     return work.done()
 
 
@@ -338,7 +341,7 @@ class Fusion:
 
     def __init__(self, open3d: Any, side: float, reach: float) -> None:
         """Voxels of this `side`; what is farther than `reach` is left out."""
-        self._open3d, self._reach = open3d, reach
+        self._open3d, self._reach, self._filled = open3d, float(reach), False
         self._device = open3d.core.Device("CPU:0")
         float32, uint16 = open3d.core.float32, open3d.core.uint16
         self._grid = open3d.t.geometry.VoxelBlockGrid(
@@ -358,19 +361,22 @@ class Fusion:
         where = (tensor(camera.K), tensor(np.linalg.inv(opencv_c2w(scaled(sample.c2w, scale)))))
         how = (1.0, self._reach, TRUNCATION)
         pixels = image(tensor(np.ascontiguousarray(depth, np.float32)))
-        blocks = self._grid.compute_unique_block_coordinates(pixels, *where, *how)
+        try:
+            blocks = self._grid.compute_unique_block_coordinates(pixels, *where, *how)
+        except RuntimeError as exc:
+            if "No block is touched" not in str(exc):
+                raise
+            return  # There is nothing within reach.
+        self._filled = True
         self._grid.integrate(blocks, pixels, image(tensor(colour)), *where, *how)
 
-    def save(self, path: Path, name: str) -> None:
-        """Triangles where the distance is 0.
-
-        Raises:
-            DataError: there are none.
-        """
-        mesh = self._grid.extract_triangle_mesh(weight_threshold=0.0).to_legacy()
-        if not len(mesh.vertices):
-            raise DataError(f"There is no surface in {name} within {self._reach:.3g} units: use --max-depth or --voxel")
+    def save(self, path: Path) -> bool:
+        """Write triangles where the distance is 0; False if there are none."""
+        mesh = self._grid.extract_triangle_mesh(weight_threshold=0.0).to_legacy() if self._filled else None
+        if mesh is None or not len(mesh.vertices):
+            return False
         mesh.vertex_colors = self._open3d.utility.Vector3dVector(np.asarray(mesh.vertex_colors) / 255.0)
         make_folder(path.parent)
         with whole_file(path) as partial:
             self._open3d.io.write_triangle_mesh(str(partial), mesh)
+        return True
