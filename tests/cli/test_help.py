@@ -19,7 +19,13 @@ COMMANDS = ("create-datasets", "render-animation")
 
 
 @pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.parametrize("command", ["", *COMMANDS, "doctor", "purge-corrupted", "status", "verify"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("", *COMMANDS, "doctor", "purge-corrupted", "status", "verify"),
+        *("export", "export colmap", "export mesh", "export nerfstudio", "export ngp", "export points", "export tum"),
+    ],
+)
 def test_help_reads_as_reviewed(
     command: str,
     width: int,
@@ -32,7 +38,7 @@ def test_help_reads_as_reviewed(
     assert (answer.code, answer.err) == (0, "")
     assert "\x1b" not in answer.out
     assert max(map(len, answer.out.splitlines())) <= width
-    golden(f"help-{command or 'visionsim'}-{width}.txt", answer.out)
+    golden(f"help-{command.replace(' ', '-') or 'visionsim'}-{width}.txt", answer.out)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -17,11 +17,17 @@ def made(folder, camera: str = "perspective", **options) -> Dataset:
     return Dataset.from_path(synthetic.write_dataset(folder, camera=camera, **options))
 
 
-CAMERAS = ["perspective", "animated lens", "fisheye equidistant", "equirectangular", "camera cut"]
-
-
-@pytest.mark.parametrize("form", ["binary", "text"])
-@pytest.mark.parametrize("camera", CAMERAS)
+@pytest.mark.parametrize(
+    ("camera", "form"),
+    [
+        ("perspective", "binary"),
+        ("perspective", "text"),
+        ("animated lens", "text"),
+        ("fisheye equidistant", "binary"),
+        ("equirectangular", "binary"),
+        ("camera cut", "text"),
+    ],
+)
 def test_model_is_what_was_rendered(tmp_path, camera, form) -> None:
     pycolmap = reader("pycolmap")
     dataset = made(tmp_path / "balls", camera)

@@ -51,7 +51,7 @@ def test_voxels_join_points_of_one_object(tmp_path) -> None:
     o3d = reader("open3d")
     dataset = made(tmp_path / "balls")
     report = export_points(dataset, tmp_path / "out", voxel=0.1, max_depth=20)
-    assert report.notes == []
+    assert report.notes == ["Objects that may move are left out; --moving keeps them."]
     cloud = o3d.t.io.read_point_cloud(str(tmp_path / "out/balls/points.ply")).point
     positions, ids = cloud.positions.numpy(), cloud["instance"].numpy().reshape(-1)
     assert set(ids) == {1, 2, 3}  # Number 4 moves.
@@ -65,7 +65,7 @@ def test_voxels_join_points_of_one_object(tmp_path) -> None:
 
 def test_voxel_goes_by_depth_unless_it_is_given(tmp_path) -> None:
     dataset = made(tmp_path / "balls", num_frames=2)
-    (note,) = export_points(dataset, tmp_path / "out", scale=100).notes
+    (note,) = export_points(dataset, tmp_path / "out", scale=100, moving=True).notes
     median = np.median(dataset[0].depth[np.isfinite(dataset[0].depth)])
     assert note == f"balls: points of one object within {100 * median / 250:.3g} units are one (--voxel)."
     data = (tmp_path / "out/balls/points.ply").read_bytes()
@@ -145,8 +145,11 @@ def test_mesh_of_nothing(tmp_path) -> None:
     assert not (tmp_path / "out").exists()
     with pytest.raises(ConfigError, match="no camera of model ORTHOGRAPHIC"):
         export_mesh(made(tmp_path / "flat", "orthographic"), tmp_path / "out")
-    with pytest.raises(ConfigError, match="must be positive"):
-        export_mesh(dataset, tmp_path / "out", voxel=0.0)
+    for options in ({"voxel": 0.0}, {"scale": -1}, {"max_depth": float("nan")}):
+        with pytest.raises(ConfigError, match="must be positive"):
+            export_mesh(dataset, tmp_path / "out", **options)
+    with pytest.raises(ConfigError, match=r"voxel must be positive, not -0\.1"):
+        export_points(dataset, tmp_path / "out", voxel=-0.1)
 
 
 def test_mesh_without_open3d_names_the_extra(tmp_path, monkeypatch) -> None:

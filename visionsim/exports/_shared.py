@@ -39,6 +39,7 @@ __all__ = [
     "quaternion",
     "require_kinds",
     "require_models",
+    "require_positive",
     "resting",
     "save_png",
     "scaled",
@@ -114,6 +115,13 @@ def require_models(dataset: Dataset, models: Collection[str], what: str, *, cons
                     f"{what} has one camera for all frames, and that of the sequence {name} changes at frame "
                     f"{sample.frame}: leave it out"
                 )
+
+
+def require_positive(**values: float | None) -> None:
+    """Raise ConfigError unless these options are finite and more than 0, or None."""
+    for name, value in values.items():
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(f"{name} must be positive, not {value}")
 
 
 @dataclass(frozen=True)
@@ -290,8 +298,7 @@ class DepthFiles:
 
     def __init__(self, work: Work, *, factor: float, scale: float, advice: str) -> None:
         """A unit of what is written is `scale` scene units; `advice` says what to do about depth that does not fit."""
-        if not (factor > 0 and scale > 0):
-            raise ConfigError(f"the depth factor ({factor}) and the scale ({scale}) must be positive")
+        require_positive(depth_factor=factor, scale=scale)
         self._work, self._factor, self._scale, self._advice = work, factor, scale, advice
         self._too_far, self._farthest = 0, 0.0
 

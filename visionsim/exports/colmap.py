@@ -21,6 +21,7 @@ from visionsim.exports._shared import (
     quaternion,
     require_kinds,
     require_models,
+    require_positive,
     resting,
     scaled,
 )
@@ -112,6 +113,7 @@ def export_colmap(
     """
     require_kinds(dataset, ["frames"], "A COLMAP model")
     require_models(dataset, MODELS, "COLMAP")
+    require_positive(scale=scale)
     suffix, other = (".bin", ".txt") if form == "binary" else (".txt", ".bin")
     for name, sequence in dataset.sequences().items():
         for camera in {sample.camera for sample in sequence}:

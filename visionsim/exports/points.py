@@ -12,7 +12,6 @@ import numpy as np
 from visionsim.cameras import Intrinsics
 from visionsim.dataset.reader import Dataset, Label, Sample
 from visionsim.dataset.report import WorkReport
-from visionsim.errors import ConfigError
 from visionsim.exports._shared import (
     Work,
     eight_bit,
@@ -20,6 +19,7 @@ from visionsim.exports._shared import (
     pixel_centres,
     require_kinds,
     require_models,
+    require_positive,
     resting,
     scaled,
 )
@@ -95,6 +95,7 @@ def export_points(
         The PLY Polygon File Format, G. Turk, Stanford University, 1994.
     """
     require_kinds(dataset, ["depths"], "A point cloud")
+    require_positive(scale=scale, max_depth=max_depth, voxel=voxel or None)
     work = Work("exported as point clouds", dataset, target, threads, progress)
     for name, sequence in work.sequences.items():
         labels = sequence.labels
@@ -127,7 +128,10 @@ def at_rest(work: Work, sequence: Dataset, moving: bool) -> set[int]:
     if "segmentations" not in sequence.kinds:
         work.note("What moves is wherever it was: without segmentations nobody knows which objects these are.")
         return set()
-    return {number for number, label in sequence.labels.items() if label.motion != "static"}
+    left_out = {number for number, label in sequence.labels.items() if label.motion != "static"}
+    if left_out:
+        work.note("Objects that may move are left out; --moving keeps them.")
+    return left_out
 
 
 def median_depth(sample: Sample) -> float:
@@ -317,8 +321,7 @@ def export_mesh(
     """
     require_kinds(dataset, ["depths"], "A mesh")
     require_models(dataset, ["OPENCV"], "The fusion to a mesh")
-    if voxel is not None and not voxel > 0:
-        raise ConfigError(f"the side of a voxel ({voxel}) must be positive")
+    require_positive(scale=scale, max_depth=max_depth, voxel=voxel)
     open3d = require("open3d", "mesh")
     work = Work("fused to meshes", dataset, target, threads, progress)
     for name, sequence in work.sequences.items():
