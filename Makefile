@@ -2,16 +2,18 @@
 
 PYTHON ?=
 VENV ?= .venv
+READERS ?= .venv-readers
 TESTS ?=
 # Asked for only where a recipe needs it, so that a missing Python is reported in one sentence.
 FOUND = $$(sh scripts/find-python $(PYTHON))
 
-.PHONY: help demo test check bench proof proof-docs venv clean
+.PHONY: help demo test check readers bench proof proof-docs venv clean
 
 help:
 	@echo "make demo    install into $(VENV) and render a small dataset of every kind from scenes/"
 	@echo "make test    install into $(VENV) and run all tests, with real renders"
 	@echo "make check   formatting, lint, types, tests"
+	@echo "make readers  prove that others' own readers open what is exported (2 GB)"
 	@echo "make bench   measure speed and memory (some minutes)"
 	@echo "make proof   print how exact the ground truth is, in every supported Blender (some minutes, 1.5 GB)"
 	@echo "make proof-docs   write that, and what Blender's own passes hold, into docs/"
@@ -30,6 +32,13 @@ test: venv
 check: venv
 	PATH="$(abspath $(VENV))/bin:$$PATH" sh scripts/check
 
+# Plugins are named: one that came with a reader makes pytest warn, which is an error here.
+readers:
+	@found=$$(sh scripts/find-python 3.11) && sh scripts/make-readers "$$found" "$(READERS)"
+	VISIONSIM_REQUIRE_READERS=1 VISIONSIM_NERFSTUDIO_PYTHON="$(abspath $(READERS)-nerfstudio)/bin/python" \
+	    PYTHONPATH="$(CURDIR)" PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 \
+	    $(READERS)/bin/python -m pytest -p pytest_timeout $(or $(TESTS),tests/exports)
+
 bench: venv
 	@$(VENV)/bin/python scripts/bench.py
 
@@ -41,4 +50,4 @@ proof-docs: venv
 	sh scripts/prove "$(VENV)" measure_blender.py > docs/blender-passes.md
 
 clean:
-	rm -rf $(VENV) $(VENV)-bpy-* demo
+	rm -rf $(VENV) $(VENV)-bpy-* $(READERS) $(READERS)-nerfstudio demo

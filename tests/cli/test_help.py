@@ -24,19 +24,10 @@ COMMANDS = ("create-datasets", "render-animation")
     [
         "",
         *COMMANDS,
-        "dataset",
-        "dataset convert",
-        "dataset merge",
-        "dataset split",
-        "doctor",
-        "export coco",
-        "export hdf5",
-        "export webdataset",
-        "preview-datasets",
-        "purge-corrupted",
-        "show",
-        "status",
-        "verify",
+        *("dataset", "dataset convert", "dataset merge", "dataset split", "doctor"),
+        *("export", "export coco", "export colmap", "export hdf5", "export mesh", "export nerfstudio", "export ngp"),
+        *("export points", "export tum", "export webdataset"),
+        *("preview-datasets", "purge-corrupted", "show", "status", "verify"),
     ],
 )
 def test_help_reads_as_reviewed(
