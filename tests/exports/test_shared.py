@@ -167,11 +167,3 @@ def test_parts_are_as_large_as_asked_and_even(count, val, test) -> None:
 def test_parts_that_cannot_be(val, test) -> None:
     with pytest.raises(ConfigError, match="leave some for training"):
         Parts(val, test)
-
-
-def test_two_sequences_of_one_name_are_refused(tmp_path) -> None:
-    for folder in ("a", "b"):
-        synthetic.write_dataset(tmp_path / folder / "take1", num_frames=1, kinds=())
-    with pytest.raises(ConfigError, match="have one name"):
-        export_nerfstudio(Dataset.from_path(tmp_path), tmp_path / "out", depth="none")
-    assert not (tmp_path / "out").exists()

@@ -274,7 +274,7 @@ def parse(folder: Path, text: mmap.mmap) -> SequenceIndex:
         index.c2w[rows] = np.fromiter(numbers, float, 16 * len(part)).reshape(-1, 4, 4)
         keep_paths(part, index.suffixes, named, index.frames[:start])
         if varies:
-            index.varying += [camera_of(msgspec.json.decode(frame)) for frame in raw[rows]]
+            index.varying += map(camera_of, msgspec.json.decode(b"[" + b",".join(raw[rows]) + b"]"))
     index.paths = {kind: paths for kind, paths in named.items() if paths}
     return index
 
@@ -294,8 +294,8 @@ def decode(raw: Sequence[msgspec.Raw], start: int) -> list[Frame]:
 
 
 def camera_of(frame: Mapping[str, Any]) -> dict[str, Any]:
-    """What a frame says of its camera alone."""
-    return {name: value for name, value in frame.items() if name not in Frame.__struct_fields__}
+    """What a frame says of its camera alone, but for K, whose values it has besides."""
+    return {name: value for name, value in frame.items() if name not in (*Frame.__struct_fields__, "intrinsics")}
 
 
 def keep_paths(

@@ -53,15 +53,9 @@ class Work:
     """Goes through the frames of a dataset, and reports."""
 
     def __init__(self, what: str, dataset: Dataset, target: Path, threads: int | None, progress: ProgressFn) -> None:
-        """`what` it is, in words, such as `exported as COLMAP models`.
-
-        Raises:
-            ConfigError: two sequences have one name, and so would go into one folder.
-        """
+        """`what` it is, in words, such as `exported as COLMAP models`."""
         self.report = WorkReport(what, target)
         self.sequences = dataset.sequences()
-        if sum(map(len, self.sequences.values())) != len(dataset):
-            raise ConfigError("Two of the sequences have one name, and would go into one folder: export each by itself")
         self._total, self._threads, self._progress = len(dataset), threads, progress
         self._started = time.monotonic()
 
