@@ -54,9 +54,10 @@ RNG = np.random.default_rng(3)
 def test_picture_that_will_do_is_copied_or_linked(tmp_path) -> None:
     dataset = Dataset.from_path(synthetic.write_dataset(tmp_path / "ds", num_frames=1, kinds=()))
     source = dataset[0].path("frames")
-    for link in (False, True):
-        export_nerfstudio(dataset, tmp_path / str(link), depth="none", link=link)
-        copied = tmp_path / str(link) / "ds/images/frame_000005.png"
+    for link in (False, True, True, False):
+        export_nerfstudio(dataset, tmp_path / "out", depth="none", link=link)
+        (copied,) = (tmp_path / "out/ds/images").iterdir()
+        assert copied.name == "frame_000005.png"
         assert copied.read_bytes() == source.read_bytes()
         assert os.path.samefile(copied, source) == link
 

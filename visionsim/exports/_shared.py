@@ -236,8 +236,9 @@ class Pictures:
         if as_it_is and source is not None and source.suffix in self._suffixes:
             path = stem.with_name(stem.name + source.suffix)
             make_folder(path.parent)
-            with whole_file(path, flush=False) as partial:
-                self._copy(source, partial)
+            if not (self._link and self._linked(source, path)):
+                with whole_file(path, flush=False) as partial:
+                    shutil.copyfile(source, partial)
             return path
         if pixels.dtype == np.uint16:
             self._work.note("Pictures of 16 bits are written with 8, which is what the format's readers take.")
@@ -249,16 +250,20 @@ class Pictures:
         save_png(path, eight_bit(pixels, alpha=4 in self._channels))
         return path
 
-    def _copy(self, source: Path, target: Path) -> None:
-        if self._link:
-            try:
-                os.link(source, target)
-                return
-            except OSError as exc:
-                if exc.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
-                    raise
-                self._work.note(f"Pictures are copied: hard links cannot be made there ({exc.strerror}).")
-        shutil.copyfile(source, target)
+    def _linked(self, source: Path, target: Path) -> bool:
+        """Make a hard link, if that can be done."""
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            os.link(source, partial)
+            os.replace(partial, target)
+        except OSError as exc:
+            if exc.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+                raise
+            self._work.note(f"Pictures are copied: hard links cannot be made there ({exc.strerror}).")
+            return False
+        finally:
+            partial.unlink(missing_ok=True)  # It is left if the target was that link before.
+        return True
 
 
 def eight_bit(pixels: Any, *, alpha: bool = True) -> NDArray[np.uint8]:

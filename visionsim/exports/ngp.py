@@ -67,7 +67,8 @@ def export_ngp(
     Raises:
         ConfigError: a camera is not perspective. instant-ngp takes a fisheye without distortion for one, too.
     Source:
-        instant-ngp src/nerf_loader.cu (read_lens, read_focal_length, load_nerf).
+        instant-ngp src/nerf_loader.cu (read_lens, read_focal_length, load_nerf); src/testbed_nerf.cu, where the
+        depth that it trains with is what is read, times the length of a ray whose part along the axis is 1.
     """
     parts = parts or Parts()
     require_kinds(dataset, ["frames"], "A NeRF dataset")

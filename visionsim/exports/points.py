@@ -340,7 +340,10 @@ def export_mesh(
 
 
 class Fusion:
-    """A truncated signed distance in voxels, by Open3D."""
+    """A truncated signed distance in voxels, by Open3D's VoxelBlockGrid.
+
+    Its ScalableTSDFVolume would do as well, but that of Open3D 0.20 holds nothing whatever one integrates.
+    """
 
     def __init__(self, open3d: Any, side: float, reach: float) -> None:
         """Voxels of this `side`; what is farther than `reach` is left out."""
