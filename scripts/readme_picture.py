@@ -13,7 +13,7 @@ from visionsim.simulation.run import AnimationRequest, run
 
 SCENES = Path(__file__).parent.parent / "scenes"
 FRAMES = {"room": 120, "table": 300, "landscape": 480, "street": 300, "toy": 330}
-SIZE, SAMPLES = 240, 128
+SIZE, SAMPLES, SHOWN = 240, 128, 168
 
 
 def main(target: Path) -> None:
@@ -36,7 +36,7 @@ def main(target: Path) -> None:
         for kind in ("frames", *KINDS):
             sizes = [path.stat().st_size for scene in FRAMES for path in (root / "scenes" / scene / kind).iterdir()]
             print(f"{kind}: {sum(sizes) * 8 / len(sizes) / SIZE**2:.1f} bits per pixel")
-        save_sheet(contact_sheet(root / "scenes", sequences=list(FRAMES), tile=SIZE), target)
+        save_sheet(contact_sheet(root / "scenes", sequences=list(FRAMES), tile=SHOWN), target)
 
 
 if __name__ == "__main__":

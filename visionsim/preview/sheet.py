@@ -118,7 +118,7 @@ def save_sheet(sheet: Sheet, target: Path) -> None:
         raise ConfigError(f"A picture ends in .png or .jpg, unlike {target}")
     make_folder(target.parent)
     with whole_file(target) as partial:
-        Image.fromarray(sheet.picture).save(partial, quality=88)
+        Image.fromarray(sheet.picture).save(partial, quality=78)
 
 
 def open_all(root: Path) -> dict[str, Dataset]:
