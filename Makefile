@@ -37,7 +37,9 @@ readers:
 	@found=$$(sh scripts/find-python 3.11) && sh scripts/make-readers "$$found" "$(READERS)"
 	VISIONSIM_REQUIRE_READERS=1 VISIONSIM_NERFSTUDIO_PYTHON="$(abspath $(READERS)-nerfstudio)/bin/python" \
 	    PYTHONPATH="$(CURDIR)" PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 \
-	    $(READERS)/bin/python -m pytest -p pytest_timeout $(or $(TESTS),tests/exports)
+	    $(READERS)/bin/python -m pytest -p pytest_timeout $(or $(TESTS),tests/exports tests/docs/test_exporting_labels.py)
+	VISIONSIM_REQUIRE_READERS=1 PYTHONPATH="$(CURDIR)" PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 \
+	    $(READERS)-nerfstudio/bin/python -m pytest -p pytest_timeout tests/dataset/test_torch.py
 
 bench: venv
 	@$(VENV)/bin/python scripts/bench.py

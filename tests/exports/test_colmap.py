@@ -9,8 +9,8 @@ from tests import synthetic
 from tests.exports.conftest import damage, reader
 from visionsim.dataset.reader import Dataset
 from visionsim.errors import ConfigError
-from visionsim.exports._shared import opencv_c2w
 from visionsim.exports.colmap import FOLLOWED, export_colmap
+from visionsim.exports.geometry import opencv_c2w
 
 
 def made(folder, camera: str = "perspective", **options) -> Dataset:

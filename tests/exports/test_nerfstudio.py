@@ -12,7 +12,7 @@ from tests import synthetic
 from tests.exports.conftest import damage, plane_error
 from visionsim.dataset.reader import Dataset
 from visionsim.errors import ConfigError
-from visionsim.exports._shared import PARTS, Parts
+from visionsim.exports.geometry import PARTS, Parts
 from visionsim.exports.nerfstudio import export_nerfstudio
 
 ALL = Parts(val=0, test=0)

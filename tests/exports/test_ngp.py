@@ -11,7 +11,7 @@ from tests import synthetic
 from tests.exports.conftest import damage, plane_error
 from visionsim.dataset.reader import Dataset
 from visionsim.errors import ConfigError
-from visionsim.exports._shared import PARTS, Parts
+from visionsim.exports.geometry import PARTS, Parts
 from visionsim.exports.ngp import aabb_scale, export_ngp
 from visionsim.io.images import read_pixels
 

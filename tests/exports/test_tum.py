@@ -9,7 +9,7 @@ from tests import synthetic
 from tests.exports.conftest import damage, plane_error, reader
 from visionsim.dataset.reader import Dataset
 from visionsim.errors import ConfigError
-from visionsim.exports._shared import opencv_c2w
+from visionsim.exports.geometry import opencv_c2w
 from visionsim.exports.tum import export_tum
 from visionsim.io.images import read_pixels
 

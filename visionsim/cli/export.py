@@ -11,7 +11,7 @@ from visionsim.cli._shared import OUTPUT, AsJson, ConfigFile, Split, Threads
 
 if TYPE_CHECKING:
     from visionsim.dataset.reader import Dataset
-    from visionsim.exports._shared import Parts
+    from visionsim.exports.geometry import Parts
 
 __all__ = ["coco", "colmap", "flow", "hdf5", "mesh", "nerfstudio", "ngp", "points", "tum", "webdataset"]
 
@@ -49,7 +49,7 @@ Moving = Annotated[bool, typer.Option(help="Keep objects that move, wherever the
 
 
 def parts_of(root: Path, dataset: Dataset, val: float, test: float, by_splits: bool) -> Parts:
-    from visionsim.exports._shared import Parts
+    from visionsim.exports.geometry import Parts
 
     return Parts.of_splits(root, dataset) if by_splits else Parts(val, test)
 

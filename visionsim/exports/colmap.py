@@ -13,7 +13,7 @@ from visionsim.cameras import CameraModel, Equirectangular, project
 from visionsim.dataset.reader import Dataset, Sample
 from visionsim.dataset.report import WorkReport
 from visionsim.errors import ConfigError
-from visionsim.exports._shared import (
+from visionsim.exports.geometry import (
     Pictures,
     Work,
     eight_bit,

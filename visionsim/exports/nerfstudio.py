@@ -11,7 +11,7 @@ from visionsim.cameras import CameraModel, Equirectangular
 from visionsim.dataset.reader import Dataset
 from visionsim.dataset.report import WorkReport
 from visionsim.errors import ConfigError
-from visionsim.exports._shared import (
+from visionsim.exports.geometry import (
     PARTS,
     DepthFiles,
     Parts,

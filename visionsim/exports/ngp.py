@@ -11,7 +11,7 @@ import numpy as np
 from visionsim.cameras import Intrinsics
 from visionsim.dataset.reader import Dataset, Sample, pinhole
 from visionsim.dataset.report import WorkReport
-from visionsim.exports._shared import (
+from visionsim.exports.geometry import (
     PARTS,
     DepthFiles,
     Parts,

@@ -12,7 +12,7 @@ import numpy as np
 from visionsim.cameras import Intrinsics
 from visionsim.dataset.reader import Dataset, Label, Sample
 from visionsim.dataset.report import WorkReport
-from visionsim.exports._shared import (
+from visionsim.exports.geometry import (
     Work,
     eight_bit,
     opencv_c2w,

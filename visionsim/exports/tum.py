@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from visionsim.cameras import Intrinsics
 from visionsim.dataset.reader import Dataset, pinhole
 from visionsim.dataset.report import WorkReport
-from visionsim.exports._shared import (
+from visionsim.exports.geometry import (
     DepthFiles,
     Pictures,
     Work,

@@ -16,7 +16,7 @@ from tests import synthetic
 from visionsim.color import srgb_from_linear
 from visionsim.dataset.reader import Dataset
 from visionsim.errors import ConfigError
-from visionsim.exports._shared import DepthFiles, Parts, Pictures, Work, eight_bit, opencv_c2w, quaternion
+from visionsim.exports.geometry import DepthFiles, Parts, Pictures, Work, eight_bit, opencv_c2w, quaternion
 from visionsim.exports.nerfstudio import export_nerfstudio
 from visionsim.io.exr import write_exr
 from visionsim.io.images import read_pixels, write_png
