@@ -115,6 +115,20 @@ def test_finished_sequence_is_not_touched_again(make, tmp_path) -> None:
 
 
 @BOTH
+def test_frame_of_a_finished_sequence_can_be_replaced(make, tmp_path) -> None:
+    frames.write(tmp_path, make=make)
+    with make(tmp_path, range(3, 13), fps=25.0, labels=frames.LABELS) as writer:
+        assert (tmp_path / "transforms.json").exists()
+        for frame in (5, 6):
+            writer.add(frame, frames.frame_data(50 + frame), c2w=frames.pose(frame), camera=frames.CAMERA)
+            assert not list(tmp_path.glob("*.json")) and not list(tmp_path.glob("[a-z]*.npy"))
+    for sample in Dataset.from_path(tmp_path):
+        frames.assert_same(sample, frames.frame_data(sample.frame + 50 * (sample.frame in (5, 6))))
+    with make(tmp_path, range(3, 13), fps=25.0, labels=frames.LABELS) as writer:
+        assert writer.missing == []
+
+
+@BOTH
 def test_damage_is_found_and_only_that_frame_is_missing(make, tmp_path) -> None:
     frames.write(tmp_path, make=make)
     index = read_index(tmp_path)

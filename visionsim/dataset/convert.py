@@ -125,13 +125,18 @@ def convert(
     with processes(jobs) as pool:
         writers = []
         for sequence in sequences:
-            options = {"pack": pack, "high": high_in(sequence, pool)} if pack else {}
-            make = ArrayWriter if to == "arrays" else FolderWriter
-            writers.append(make.like(sequence.target, sequence.source, **options))
-            writers[-1].check()  # Of all of them, before anything is written.
-        for sequence, to_come in zip(sequences, writers, strict=True):
+            writer: SequenceWriter
+            if to == "arrays":
+                writer = ArrayWriter.like(sequence.target, sequence.source, pack=pack)
+            else:
+                writer = FolderWriter.like(sequence.target, sequence.source)
+            begun = writer.check()  # Of all of them, before anything is written.
+            if isinstance(writer, ArrayWriter) and pack and begun is None:
+                writer.high = high_in(sequence, pool)
+            writers.append(writer)
+        for sequence, writer in zip(sequences, writers, strict=True):
             before = len(report.damaged)
-            with refusing(sequence.target), to_come as writer:
+            with refusing(sequence.target), writer:
                 writer.may_stay_unfinished = True  # The report says which, and why.
                 for done in convert_one(sequence, writer, pool, report):
                     report.frames += done

@@ -211,6 +211,8 @@ class SequenceWriter(ABC):
             if "segmentations" in form and not self.labels and self.source is None:
                 raise ConfigError("Segmentations need labels: say what their ids stand for")
             self._sink = self._begin(form)
+        elif self.complete:
+            self._reopen()
         return self._sink
 
     def record(
@@ -279,12 +281,16 @@ class SequenceWriter(ABC):
         self._sink = self._resume(journal)
         self._done = set(self._intact())
         if not self.complete:
-            for frame in self.missing:
-                journal.forget(frame)
-            for name in DOCUMENTS:  # They say that the sequence is complete.
-                (self.folder / name).unlink(missing_ok=True)
-            self._prepare()
-            journal.begin()
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """Say that the sequence is not complete, and make ready for frames."""
+        for frame in self.missing:
+            self._journal.forget(frame)
+        for name in DOCUMENTS:
+            (self.folder / name).unlink(missing_ok=True)
+        self._prepare()
+        self._journal.begin()
 
     def _intact(self) -> list[int]:
         """Frames that are on the disk as they were written."""
