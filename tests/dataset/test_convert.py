@@ -47,8 +47,7 @@ def test_there_and_back_is_bit_for_bit(picture, channels, tmp_path) -> None:
         assert (tmp_path / "back" / path.relative_to(files)).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("axis", ["frame", "height", "width", "channel"])
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(("axis", "jobs"), [("frame", 1), ("height", 1), ("width", 1), ("channel", 1), ("frame", 2)])
 def test_binary_pictures_are_packed_there_and_back(axis, jobs, tmp_path) -> None:
     options = {"data": frames.binary_data, "picture": "uint16", "channels": 3, "high": 300}
     files = frames.write(tmp_path / "files", range(3, 22), **options)
@@ -123,7 +122,7 @@ def test_jpeg_comes_back_as_png_of_the_same_pixels(tmp_path) -> None:
 @pytest.mark.parametrize("to", ["arrays", "files"])
 def test_damaged_frame_is_named_and_left_out_until_it_is_mended(to, tmp_path, capsys) -> None:
     for name in ("a", "b"):
-        frames.write(tmp_path / "r" / name, range(3, 20))
+        frames.write(tmp_path / "r" / name, range(3, 19))
     damaged = [tmp_path / "r" / "a" / "frames" / "frame_000003.png", tmp_path / "r" / "a" / "flows" / "flow_000012.exr"]
     whole = [path.read_bytes() for path in damaged]
     damaged[0].write_bytes(whole[0][:-20])
@@ -136,15 +135,15 @@ def test_damaged_frame_is_named_and_left_out_until_it_is_mended(to, tmp_path, ca
     assert (
         "The file is missing" in report["damaged"][1]["message"] and damaged[1].name in report["damaged"][1]["message"]
     )
-    assert report["frames"] == 32 and report["notes"][0].startswith("a stays unfinished")
-    frames.assert_all_same(out / "b", range(3, 20))
+    assert report["frames"] == 30 and report["notes"][0].startswith("a stays unfinished")
+    frames.assert_all_same(out / "b", range(3, 19))
     assert not list((out / "a").glob("*.json")) and not list((out / "a").glob("[a-z]*.npy"))
     for path, data in zip(damaged, whole, strict=True):
         path.write_bytes(data)
     assert main(["dataset", "convert", str(tmp_path / "r"), str(out), "--to", to, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["frames"], report["kept"], report["damaged"]) == (34, 32, [])
-    frames.assert_all_same(out / "a", range(3, 20))
+    assert (report["frames"], report["kept"], report["damaged"]) == (32, 30, [])
+    frames.assert_all_same(out / "a", range(3, 19))
 
 
 def test_sequence_without_a_single_picture_is_damaged_throughout(tmp_path) -> None:
@@ -155,10 +154,10 @@ def test_sequence_without_a_single_picture_is_damaged_throughout(tmp_path) -> No
     assert not (tmp_path / "out" / "transforms.json").exists()
 
 
-@pytest.mark.parametrize(("to", "options"), [("arrays", []), ("arrays", ["--pack", "frame"]), ("files", [])])
+@pytest.mark.parametrize(("to", "options"), [("arrays", ["--pack", "frame"]), ("files", [])])
 def test_killed_conversion_goes_on(to, options, tmp_path) -> None:
     """The process is killed, not asked: others that it started end with it."""
-    numbers, data = range(80), frames.binary_data if options else frames.frame_data
+    numbers, data = range(60), frames.binary_data if options else frames.frame_data
     source = frames.write(tmp_path / "s", numbers, data=data, make=ArrayWriter)
     out = tmp_path / "out"
     command = [
@@ -191,10 +190,10 @@ def test_killed_conversion_goes_on(to, options, tmp_path) -> None:
     for child in children:
         wait_until(lambda pid=int(child): not running(pid), "the processes of the pool to end")
     kept = recorded()
-    assert 16 <= kept < 80
+    assert 16 <= kept < 60
     assert not list(out.glob("*.json")) and not list(out.glob("[a-z]*.npy"))
     report = convert(source, out, to, pack="frame" if options else None, jobs=1)
-    assert (report.frames, report.kept, report.exit_code) == (80, kept, 0)
+    assert (report.frames, report.kept, report.exit_code) == (60, kept, 0)
     frames.assert_all_same(out, numbers, data=data)
     left = [path.name for path in out.rglob("*") if "partial" in path.name or path.name == "lock"]
     assert not left

@@ -111,7 +111,7 @@ def test_different_sequences_for_one_place_are_refused_and_nothing_is_written(tm
     path.write_bytes(data)
     assert main(["dataset", "merge", *(str(tmp_path / name) for name in ("one", "two", "all"))]) == 2
     words = " ".join(capsys.readouterr().err.split())
-    assert "Two sequences that differ would get the same place, renders/a/x:" in words
+    assert "Two sequences that differ in depths/depth_000004.exr would get the same place, renders/a/x:" in words
     assert not (tmp_path / "all").exists()
     merge([tmp_path / "one"], tmp_path / "all")
     before = contents(tmp_path / "all")
@@ -169,9 +169,10 @@ def test_killed_merge_goes_on_and_strange_files_are_refused(tmp_path) -> None:
 def test_sequence_as_a_root_gets_the_place_it_had(tmp_path) -> None:
     a = sequence(tmp_path / "one", "a/001-00003-00006")
     lonely = frames.write(tmp_path / "lonely", range(3, 6))
-    merge([a, lonely], tmp_path / "all")
+    sequence(tmp_path / "two", "b/001-00003-00006")
+    merge([a, lonely, tmp_path / "two" / "renders" / "b"], tmp_path / "all")
     there = sorted(str(path.parent.relative_to(tmp_path / "all")) for path in (tmp_path / "all").rglob("info.json"))
-    assert there == ["lonely", "renders/a/001-00003-00006"]
+    assert there == ["lonely", "renders/a/001-00003-00006", "renders/b/001-00003-00006"]
 
 
 def test_requests_that_cannot_be_met(tmp_path) -> None:

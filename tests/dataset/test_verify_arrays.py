@@ -90,7 +90,7 @@ def test_status_of_arrays_that_are_not_finished(folder) -> None:
         (row,) = status(folder.parent / "mine").sequences
         assert (row.state, row.done) == ("running", 1)
     (row,) = status(folder.parent / "mine").sequences
-    assert (row.state, row.done) == ("stopped", 1)
+    assert (row.state, row.done, row.total) == ("stopped", 1, 5)
 
 
 def test_deep_asks_for_files(folder, tmp_path) -> None:

@@ -128,11 +128,11 @@ def found_in(roots: Sequence[Path], report: WorkReport) -> Iterator[Found]:
 
 
 def place_of(folder: Path, root: Path) -> Path:
-    """Of a sequence that is a root itself, the place that it has in its datasets folder, if it is in one."""
-    if folder != root:
-        return folder.relative_to(root)
-    parts = folder.resolve().parts
-    return Path(*parts[-3:]) if len(parts) > 3 and parts[-3] == "renders" else Path(parts[-1])
+    """Relative to the root, or to the datasets folder that the root is a part of."""
+    place, parts = folder.relative_to(root), folder.resolve().parts
+    if len(place.parts) < 3 and parts[-3:-2] == ("renders",):
+        return Path(*parts[-3:])
+    return place if place.parts else Path(parts[-1])
 
 
 # What is taken.
@@ -153,12 +153,13 @@ def choose(there: Sequence[Found], found: Sequence[Found], report: WorkReport) -
         if other is None:
             chosen.append(one)
             kept.append(one)
-        elif same(one.source, other.source):
+        elif not (where := difference(one.source, other.source)):
             if other not in there:
                 report.notes.append(f"Taken once, since they are the same: {other.folder} and {one.folder}")
         elif place is not None:
             raise ConfigError(
-                f"Two sequences that differ would get the same place, {one.place}: {other.folder} and {one.folder}"
+                f"Two sequences that differ in {where} would get the same place, {one.place}: "
+                f"{other.folder} and {one.folder}"
             )
         else:
             frames = common_frames(one, other)
@@ -176,22 +177,23 @@ def common_frames(one: Found, other: Found) -> Any:
     return np.intersect1d(one.source.frames, other.source.frames)
 
 
-def same(one: SequenceIndex, other: SequenceIndex) -> bool:
-    """Whether two sequences have the same documents, and the same bytes in every file."""
-    if one.head != other.head or one.varying != other.varying or one.kinds != other.kinds:
-        return False
-    if not all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("frames", "times", "c2w")):
-        return False
+def difference(one: SequenceIndex, other: SequenceIndex) -> str:
+    """The first file that two sequences have not in common, byte for byte, but for transforms.json; empty if none."""
+    columns = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("frames", "times", "c2w"))
+    if not columns or (one.head, one.varying, one.kinds) != (other.head, other.varying, other.kinds):
+        return "transforms.json"
     for kind in one.kinds:
         if kind in one.arrays:
-            files = [one.arrays[kind].file]
+            files = theirs = [one.arrays[kind].file]
         else:
-            files = [one.path(kind, row).relative_to(one.folder).as_posix() for row in range(len(one))]
-            if files != [other.path(kind, row).relative_to(other.folder).as_posix() for row in range(len(other))]:
-                return False
-        if not all(same_file(one.folder / file, other.folder / file) for file in files):
-            return False
-    return True
+            files, theirs = (
+                [index.path(kind, row).relative_to(index.folder).as_posix() for row in range(len(index))]
+                for index in (one, other)
+            )
+        for file, their in zip(files, theirs, strict=True):
+            if file != their or not same_file(one.folder / file, other.folder / file):
+                return file
+    return ""
 
 
 def same_file(one: Path, other: Path) -> bool:

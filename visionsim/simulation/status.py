@@ -107,6 +107,8 @@ def sequence_status(root: Path, folder: Path, planned: PlannedSequence | None, r
         journal = None  # The next run refuses it, and says why.
     done = len(journal.records) if journal else 0
     total = planned.total if planned else None
+    if journal and journal.arrays:
+        total = journal.arrays["files"]["frames"]["frames"]
     complete = all((folder / document).exists() for document in DOCUMENTS)
     if complete:
         # render-animation may have rendered more frames than it was asked for the last time.
