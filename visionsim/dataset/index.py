@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from visionsim.cameras import CameraModel, camera_from_document
+from visionsim.cameras import CameraModel, Intrinsics, camera_from_document
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.schema import validate
 from visionsim.errors import DataError, InputNotFound, SchemaError
@@ -128,7 +128,7 @@ class SequenceIndex:
     arrays: dict[str, StoredArray]
     """Of kinds that are in one file."""
     varying: list[dict[str, Any]] = field(default_factory=list)
-    """Camera values of each frame that are not those of all; empty if all cameras are alike."""
+    """Camera values of each frame that are not those of all, but for K; empty if all cameras are alike."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -155,7 +155,16 @@ class SequenceIndex:
 
     def camera_values(self, row: int) -> dict[str, Any]:
         """The camera of a frame, in the fields of transforms.json."""
-        return {**self.shared, **(self.varying[row] if self.varying else {})}
+        return {**self.shared, **self.own_values(row)}
+
+    def own_values(self, row: int) -> dict[str, Any]:
+        """What the camera of a frame does not share with those of all."""
+        if not self.varying:
+            return {}
+        camera = self.camera(row)
+        if isinstance(camera, Intrinsics) and "intrinsics" not in self.shared:
+            return {**self.varying[row], "intrinsics": camera.K.tolist()}
+        return self.varying[row]
 
     def camera(self, row: int) -> CameraModel:
         """Which point is seen by which pixel of a frame.
@@ -166,7 +175,7 @@ class SequenceIndex:
         if not self.varying:
             return self._camera
         try:
-            return camera_from_document(self.camera_values(row))
+            return camera_from_document({**self.shared, **self.varying[row]})
         except DataError as exc:
             raise DataError(f"frames[{row}]: {exc}. File: {self.folder / 'transforms.json'}") from exc
 
@@ -294,7 +303,7 @@ def decode(raw: Sequence[msgspec.Raw], start: int) -> list[Frame]:
 
 
 def camera_of(frame: Mapping[str, Any]) -> dict[str, Any]:
-    """What a frame says of its camera alone, but for K, whose values it has besides."""
+    """What a frame says of its camera alone, but for K, which takes much memory and is said twice."""
     return {name: value for name, value in frame.items() if name not in (*Frame.__struct_fields__, "intrinsics")}
 
 

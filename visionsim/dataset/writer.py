@@ -400,7 +400,7 @@ def document_like(
             "frame": frame,
             "time": time,
             "transform_matrix": c2w,
-            **(source.varying[row] if source.varying else {}),
+            **source.own_values(row),
         }
         for row, (frame, time, c2w) in enumerate(
             zip(source.frames.tolist(), source.times.tolist(), source.c2w.tolist(), strict=True)
