@@ -160,7 +160,7 @@ def refusing(folder: Path) -> Iterator[None]:
     except OSError as exc:
         if exc.errno in NO_ROOM:
             raise DiskFull(
-                f"The disk is full ({os.strerror(exc.errno).lower()}): {folder}. Make room and start the command again: "
+                f"The disk is full ({os.strerror(exc.errno).lower()}): {folder}. Make room and start again: "
                 "it goes on from there"
             ) from exc
         at = f" at {exc.filename}" if exc.filename else ""
