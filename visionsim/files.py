@@ -32,6 +32,10 @@ __all__ = [
 ]
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system answers where nothing more can be written."""
+
+
 @contextmanager
 def whole_file(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Yield a sibling path to write; it becomes `path` only if the block succeeds.
@@ -148,12 +152,17 @@ def ensure_writable(folder: Path, what: str = "output folder") -> None:
 
 @contextmanager
 def refusing(folder: Path) -> Iterator[None]:
-    """Raise OutputNotWritable where a folder cannot be read or written."""
+    """Raise OutputNotWritable where a folder cannot be read or written, DiskFull where there is no room in it."""
     try:
         yield
     except VisionsimError:
         raise
     except OSError as exc:
+        if exc.errno in NO_ROOM:
+            raise DiskFull(
+                f"The disk is full ({os.strerror(exc.errno).lower()}): {folder}. Make room and start again: "
+                "it goes on from there"
+            ) from exc
         at = f" at {exc.filename}" if exc.filename else ""
         reason = (exc.strerror or str(exc)).lower()
         raise OutputNotWritable(f"Cannot write to the output folder {folder}: {reason}{at}") from exc

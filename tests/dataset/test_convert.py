@@ -199,6 +199,22 @@ def test_killed_conversion_goes_on(to, options, tmp_path) -> None:
     assert not left
 
 
+@pytest.mark.parametrize("to", ["arrays", "files"])
+def test_full_disk_is_said_and_the_conversion_goes_on(to, tmp_path) -> None:
+    """A limit on the size of files stands in for the disk."""
+    source, out = frames.write(tmp_path / "s"), tmp_path / "out"
+    script = (
+        "import resource, sys; from visionsim.cli import main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY)); sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", script, "dataset", "convert", source, out, "--to", to]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "The disk is full (file too large)" in " ".join(done.stderr.split())
+    assert not list(out.glob("*.json")) and not list(out.glob("[a-z]*.npy"))
+    assert convert(source, out, to).frames == 10
+    frames.assert_all_same(out)
+
+
 def test_again_does_nothing_and_after_damage_only_what_was_damaged(tmp_path) -> None:
     source = frames.write(tmp_path / "files")
     out = tmp_path / "out"

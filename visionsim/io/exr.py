@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -36,14 +37,19 @@ def write_exr(path: Path, channels: Mapping[str, Any], codec: str = "ZIP") -> No
         codec: a key of CODECS.
     Raises:
         ShapeError: the channels differ in size.
+        OSError: the file cannot be written.
     """
     if len({array.shape for array in channels.values()}) != 1:
         sizes = {name: array.shape for name, array in channels.items()}
         raise ShapeError(f"channels of one EXR file must have one size, not {sizes}")
     header = {"compression": CODECS[codec], "type": OpenEXR.scanlineimage}
     data = {name: np.ascontiguousarray(array) for name, array in channels.items()}
-    with OpenEXR.File(header, data) as file:
-        file.write(str(path))
+    try:
+        with OpenEXR.File(header, data) as file:
+            file.write(str(path))
+    except RuntimeError as exc:  # The library keeps the system's words, but not its number.
+        code = next((code for code in errno.errorcode if os.strerror(code) in str(exc)), errno.EIO)
+        raise OSError(code, os.strerror(code), str(path)) from exc
 
 
 def read_exr(path: Path) -> dict[str, Any]:
