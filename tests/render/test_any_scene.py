@@ -454,14 +454,32 @@ def test_ground_truth_matches_geometry(rendered: Rendered, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_picture_is_what_blender_renders(rendered: Rendered, name: str) -> None:
-    for frame in FRAMES:
-        plain = np.asarray(Image.open(rendered.folder / f"{name} {frame}.png"))
-        assert plain.std() > 5
-        for data in ("data", "pictures")[bool(CASES[name].refused) :]:
-            ours = np.asarray(Image.open(rendered.sequence(name, data) / "frames" / f"frame_{frame:06d}.png"))
-            assert ours.shape == plain.shape and ours.dtype == plain.dtype, data
-            assert np.array_equal(ours, plain), data
+def test_picture_is_what_blender_renders(rendered: Rendered, name: str, run_script) -> None:
+    for data in ("data", "pictures")[bool(CASES[name].refused) :]:
+        ours = [
+            np.asarray(Image.open(rendered.sequence(name, data) / "frames" / f"frame_{frame:06d}.png"))
+            for frame in FRAMES
+        ]
+        if not same_pictures(ours, rendered.folder / f"{name} %d.png"):
+            # Blender itself renders "shaped by rigs" otherwise now and then: on a busy machine, 5.2.3 gave another
+            # frame in 1 of some 20 runs of all scenes, and what we have in 16 of 16 of this one alone.
+            again = rendered.folder / f"{name} again %d.png"
+            plain = next(
+                x for x in json.loads((rendered.folder / "plain.json").read_text()) if f"/{name}." in x["blend"]
+            )
+            (rendered.folder / "again.json").write_text(json.dumps({**plain, "output": str(again)}))
+            script = [*run_script(HERE / "plain_render.py"), str(rendered.folder / "again.json")]
+            subprocess.run(script, check=True, timeout=300)
+            assert same_pictures(ours, again), data
+
+
+def same_pictures(ours: list[np.ndarray], path: Path) -> bool:
+    for mine, frame in zip(ours, FRAMES, strict=True):
+        plain = np.asarray(Image.open(str(path) % frame))
+        assert plain.std() > 5 and (mine.shape, mine.dtype) == (plain.shape, plain.dtype)
+        if not np.array_equal(mine, plain):
+            return False
+    return True
 
 
 @pytest.mark.parametrize("name", CASES)
