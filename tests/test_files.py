@@ -268,3 +268,8 @@ def test_remove_empty_keeps_what_is_in_use(tmp_path):
     (tmp_path / "c" / "file").touch()
     remove_empty([tmp_path / "a" / "b", tmp_path / "a", tmp_path / "c", tmp_path / "none"])
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_make_folder_where_none_can_be_is_an_error_not_a_loop():
+    with pytest.raises(FileNotFoundError):
+        make_folder(Path("/proc/nothing/can/be/here"))

@@ -41,7 +41,7 @@ FEW_IDS = 1 << 16
 
 def to_bytes(rgb: Any) -> Rgb:
     """[0, 1] -> 0 ... 255."""
-    result: Rgb = np.rint(np.clip(rgb, 0.0, 1.0) * 255.0).astype(np.uint8)
+    result: Rgb = np.rint(np.clip(np.nan_to_num(rgb), 0.0, 1.0) * 255.0).astype(np.uint8)
     return result
 
 
@@ -76,7 +76,8 @@ def colorize_depth(planar_depth: FloatImage, near: float | None = None, far: flo
 
 def turbo(warmth: Any) -> Rgb:
     """(...) in [0, 1], 0 is cold -> (..., 3)."""
-    return turbo_table()[np.rint(np.asarray(warmth) * (STEPS - 1)).astype(np.intp)]
+    rgb: Rgb = turbo_table()[np.rint(np.nan_to_num(warmth) * (STEPS - 1)).astype(np.intp)]
+    return rgb
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,7 @@ def make_folder(folder: Path) -> list[Path]:
     """
     made: list[Path] = []
     wanted = [folder]
+    tries: Counter[Path] = Counter()
     while wanted:
         try:
             wanted[-1].mkdir()
@@ -84,6 +86,9 @@ def make_folder(folder: Path) -> list[Path]:
             elif os.path.lexists(wanted[-1]):
                 raise  # Else somebody has removed it since.
         except FileNotFoundError:
+            tries[wanted[-1]] += 1
+            if tries[wanted[-1]] > 100:
+                raise  # The one above is there, and yet no folder can be in it, as below /proc.
             wanted.append(wanted[-1].parent)
         else:
             made.insert(0, wanted.pop())

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
@@ -106,7 +108,10 @@ def each(
         for future in ready(futures, meanwhile):
             yield futures[future], future.result()
     except BrokenProcessPool as exc:
-        raise VisionsimError("A process that looked at frames died; if memory ran out, use fewer --jobs") from exc
+        raise VisionsimError(
+            "A process that looked at frames died; if memory ran out, use fewer --jobs. In a script, what uses several "
+            'processes must stand below `if __name__ == "__main__":`'
+        ) from exc
     finally:
         for future in futures:
             future.cancel()
@@ -114,11 +119,18 @@ def each(
 
 def ready(futures: Iterable[Future[Made]], meanwhile: Callable[[], None]) -> Iterator[Future[Made]]:
     """As they are, with a look at the clock in between."""
-    pending: set[Future[Made]] = set(futures)
-    while pending:
-        done, pending = wait(pending, LOOK_EVERY_S, FIRST_COMPLETED)
+    # Not concurrent.futures.wait: that looks at all of them each time.
+    done: queue.SimpleQueue[Future[Made]] = queue.SimpleQueue()
+    left = 0
+    for future in futures:
+        left += 1
+        future.add_done_callback(done.put)
+    while left:
+        with contextlib.suppress(queue.Empty):
+            finished = done.get(timeout=LOOK_EVERY_S)
+            left -= 1
+            yield finished
         meanwhile()
-        yield from done
 
 
 def ahead(

@@ -47,7 +47,7 @@ def test_damaged_frame_is_named(call, root, ffmpeg) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--fps=0"], "--fps=0.0: must be more than 0"),
+        (["--fps=0"], "--fps=0.0: must be from 0.01 to 1000"),
         (["--kinds=depth"], "--kinds=depth: there are only frames, depths"),
         (["--jobs=0"], "--jobs=0: must be at least 1"),
         (["--no-videos", "--no-report"], "leave nothing to do"),

@@ -21,7 +21,7 @@ from visionsim.dataset.convert import convert
 from visionsim.dataset.journal import Journal
 from visionsim.dataset.reader import Dataset
 from visionsim.dataset.writer import ArrayWriter
-from visionsim.errors import ConfigError, InputNotFound, SettingsMismatch
+from visionsim.errors import ConfigError, InputNotFound, RequestError, SettingsMismatch
 from visionsim.io.images import read_pixels
 from visionsim.verify.run import verify
 
@@ -258,6 +258,27 @@ def test_rendered_cameras_come_through(tmp_path) -> None:
         assert {**record.camera, "name": "", "matrix_world": camera["matrix_world"]} == camera
         assert record.files["depths"] == back.records[frame].files["depths"]
     assert verify([tmp_path / "back"], jobs=1).exit_code == 0
+
+
+def test_what_was_rendered_is_kept_when_it_is_converted_back(tmp_path) -> None:
+    """Its journal has Blender's numbers, the arrays those of transforms.json."""
+    source = synthetic.write_dataset(tmp_path / "s", num_frames=3, camera="animated lens")
+    convert(source, tmp_path / "arrays", "arrays")
+    before = {path: path.read_bytes() for path in source.rglob("*.*") if path.parent != source and path.is_file()}
+    report = convert(tmp_path / "arrays", source, "files")
+    assert (report.frames, report.kept) == (3, 3)
+    assert all(path.read_bytes() == data for path, data in before.items() if path.suffix in (".png", ".exr"))
+
+
+@pytest.mark.parametrize(("to", "name"), [("files", "frames/frame_000001.png"), ("arrays", "frames.npy")])
+def test_files_of_others_are_not_replaced(to, name, tmp_path) -> None:
+    source = frames.write(tmp_path / "s")
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(RequestError, match="nobody knows what it is"):
+        convert(source, tmp_path / "out", to)
+    assert [path.read_text() for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["mine"]
 
 
 def test_requests_that_cannot_be_met(tmp_path) -> None:

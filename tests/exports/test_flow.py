@@ -79,7 +79,7 @@ def test_damaged_frame_is_named_and_the_rest_done(tmp_path) -> None:
 
 def test_without_flows_there_is_nothing_to_export(tmp_path) -> None:
     dataset = Dataset.from_path(synthetic.write_dataset(tmp_path / "balls", kinds=("depths",)))
-    with pytest.raises(ConfigError, match="no flows to export, only frames, depths"):
+    with pytest.raises(ConfigError, match="Optical flow needs flows, and there are only frames, depths"):
         export_flow(dataset, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

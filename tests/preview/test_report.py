@@ -173,3 +173,21 @@ def test_browser_loads_nothing_runs_nothing_and_shows_it_on_a_phone(page) -> Non
             assert tab.evaluate(broken) == 0
             tab.close()
         browser.close()
+
+
+def test_page_tells_no_host_and_no_folder_of_a_run(tmp_path) -> None:
+    root = tmp_path / "data"
+    synthetic.write_dataset(root / "renders" / "balls" / "001", num_frames=2)
+    failure = {
+        "scene": "toy",
+        "sequence": "toy/001",
+        "frames": [3],
+        "message": "no room at /home/alice/toy.blend. Log: x",
+    }
+    record = root / ".visionsim" / "run-alicebox-123.jsonl"
+    record.parent.mkdir()
+    holder = {"host": "alicebox", "pid": 123, "started": "2026-01-02T03:04:05+00:00"}
+    record.write_text("\n".join(map(json.dumps, (holder, {"failure": failure}))) + "\n")
+    words = Tags(preview_datasets(root, videos=False).page.read_text(encoding="utf-8")).words
+    assert "no room at toy.blend" in words and "since 2026-01-02" in words
+    assert "alice" not in words and str(tmp_path) not in words

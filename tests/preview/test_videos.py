@@ -194,8 +194,8 @@ def test_request_that_cannot_be_met_writes_nothing(tmp_path, monkeypatch) -> Non
     before = sorted(tmp_path.rglob("*"))
     for options, message in (
         ({"kinds": ["flows"]}, "--kinds=flows: there are only frames, depths"),
-        ({"fps": 0.0}, r"--fps=0.0: must be more than 0"),
-        ({"fps": float("nan")}, "must be more than 0"),
+        ({"fps": 0.0}, r"--fps=0.0: must be from 0.01 to 1000"),
+        ({"fps": float("nan")}, "must be from 0.01"),
     ):
         with pytest.raises(ConfigError, match=message):
             preview_datasets(tmp_path, **options)

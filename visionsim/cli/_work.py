@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 
@@ -10,14 +11,17 @@ from visionsim.cli._errors import write_json
 from visionsim.cli._progress import counted, counting, duration
 from visionsim.cli._summary import show_list, stdout_console
 from visionsim.dataset.report import WorkReport
+from visionsim.files import refusing
 from visionsim.types import ProgressFn
 
 __all__ = ["carry_out", "show_work"]
 
 
-def carry_out(verb: str, work: Callable[[ProgressFn], WorkReport], *, as_json: bool, noun: str = "frames") -> int:
+def carry_out(
+    verb: str, work: Callable[[ProgressFn], WorkReport], target: Path, *, as_json: bool, noun: str = "frames"
+) -> int:
     """Do it, draw it (`Exporting 3/5 frames`) and tell what became of it; returns the exit code."""
-    with counting(verb, noun) as progress:
+    with refusing(target), counting(verb, noun) as progress:
         report = work(progress)
     if as_json:
         write_json(report.to_json())

@@ -65,6 +65,7 @@ def convert(
     return carry_out(
         "Converting",
         lambda progress: run(root, target, to, pack=pack, jobs=jobs, progress=progress),
+        target,
         as_json=as_json,
     )
 
@@ -84,7 +85,7 @@ def merge(
     from visionsim.cli._work import carry_out
     from visionsim.dataset.merge import merge as run
 
-    return carry_out("Merging", lambda progress: run(roots, target, progress=progress), as_json=as_json)
+    return carry_out("Merging", lambda progress: run(roots, target, progress=progress), target, as_json=as_json)
 
 
 def split(

@@ -48,6 +48,22 @@ BySplits = Annotated[
 Moving = Annotated[bool, typer.Option(help="Keep objects that move, wherever they were at some time.")]
 
 
+def opened(root: Path, target: Path, split: str | None) -> Dataset:
+    from visionsim.dataset.reader import Dataset
+
+    check_target(root, target)
+    return Dataset.from_path(root, split)
+
+
+def check_target(root: Path, target: Path) -> None:
+    """Refuse a target where the dataset would be overwritten, or where nothing can be written."""
+    from visionsim.dataset.folders import folder_of, refuse_nested
+    from visionsim.files import ensure_writable
+
+    refuse_nested(folder_of(root), target)
+    ensure_writable(target)
+
+
 def parts_of(root: Path, dataset: Dataset, val: float, test: float, by_splits: bool) -> Parts:
     from visionsim.exports.geometry import Parts
 
@@ -80,10 +96,9 @@ def nerfstudio(
     Writes SEQUENCE/transforms.json, images/ and depths/; each SEQUENCE is a dataset for ns-train.
     """
     from visionsim.cli._work import carry_out
-    from visionsim.dataset.reader import Dataset
     from visionsim.exports.nerfstudio import export_nerfstudio
 
-    dataset = Dataset.from_path(root, split)
+    dataset = opened(root, target, split)
     parts = parts_of(root, dataset, val, test, by_splits)
     return carry_out(
         "Exporting",
@@ -98,6 +113,7 @@ def nerfstudio(
             threads=threads,
             progress=progress,
         ),
+        target,
         as_json=as_json,
     )
 
@@ -124,10 +140,9 @@ def ngp(
     Writes SEQUENCE/transforms_train.json, _val and _test with train/, val/, test/ and depth/.
     """
     from visionsim.cli._work import carry_out
-    from visionsim.dataset.reader import Dataset
     from visionsim.exports.ngp import export_ngp
 
-    dataset = Dataset.from_path(root, split)
+    dataset = opened(root, target, split)
     parts = parts_of(root, dataset, val, test, by_splits)
     return carry_out(
         "Exporting",
@@ -141,6 +156,7 @@ def ngp(
             threads=threads,
             progress=progress,
         ),
+        target,
         as_json=as_json,
     )
 
@@ -165,10 +181,9 @@ def colmap(
     Writes SEQUENCE/sparse/0/ (cameras, images, points3D) and SEQUENCE/images/.
     """
     from visionsim.cli._work import carry_out
-    from visionsim.dataset.reader import Dataset
     from visionsim.exports.colmap import export_colmap
 
-    dataset = Dataset.from_path(root, split)
+    dataset = opened(root, target, split)
     return carry_out(
         "Exporting",
         lambda progress: export_colmap(
@@ -181,6 +196,7 @@ def colmap(
             threads=threads,
             progress=progress,
         ),
+        target,
         as_json=as_json,
     )
 
@@ -204,15 +220,15 @@ def tum(
     Writes SEQUENCE/rgb/, depth/, rgb.txt, depth.txt, associations.txt, groundtruth.txt and calibration.txt.
     """
     from visionsim.cli._work import carry_out
-    from visionsim.dataset.reader import Dataset
     from visionsim.exports.tum import export_tum
 
-    dataset = Dataset.from_path(root, split)
+    dataset = opened(root, target, split)
     return carry_out(
         "Exporting",
         lambda progress: export_tum(
             dataset, target, depth_factor=depth_factor, scale=scale, link=link, threads=threads, progress=progress
         ),
+        target,
         as_json=as_json,
     )
 
@@ -238,10 +254,9 @@ def points(
     Writes SEQUENCE/points.ply, and labels.json that tells what its ids are.
     """
     from visionsim.cli._work import carry_out
-    from visionsim.dataset.reader import Dataset
     from visionsim.exports.points import export_points
 
-    dataset = Dataset.from_path(root, split)
+    dataset = opened(root, target, split)
     return carry_out(
         "Exporting",
         lambda progress: export_points(
@@ -254,6 +269,7 @@ def points(
             threads=threads,
             progress=progress,
         ),
+        target,
         as_json=as_json,
     )
 
@@ -280,10 +296,9 @@ def mesh(
     Writes SEQUENCE/mesh.ply.
     """
     from visionsim.cli._work import carry_out
-    from visionsim.dataset.reader import Dataset
     from visionsim.exports.points import export_mesh
 
-    dataset = Dataset.from_path(root, split)
+    dataset = opened(root, target, split)
     return carry_out(
         "Fusing",
         lambda progress: export_mesh(
@@ -296,6 +311,7 @@ def mesh(
             threads=threads,
             progress=progress,
         ),
+        target,
         as_json=as_json,
     )
 
@@ -317,13 +333,13 @@ def flow(
     Writes SEQUENCE/forward/000001.png and SEQUENCE/backward/000001.png, or .flo.
     """
     from visionsim.cli._work import carry_out
-    from visionsim.dataset.reader import Dataset
     from visionsim.exports.flow import export_flow
 
-    dataset = Dataset.from_path(root, split)
+    dataset = opened(root, target, split)
     return carry_out(
         "Exporting",
         lambda progress: export_flow(dataset, target, form, threads=threads, progress=progress),
+        target,
         as_json=as_json,
     )
 
@@ -355,6 +371,7 @@ def coco(
     from visionsim.exports.coco import classes_of, export_coco
     from visionsim.exports.frames import by_split
 
+    check_target(root, target)
     whole, parts = by_split(root, split)
     return carry_out(
         "Exporting",
@@ -368,6 +385,7 @@ def coco(
             threads=threads,
             progress=progress,
         ),
+        target,
         as_json=as_json,
     )
 
@@ -389,13 +407,13 @@ def hdf5(
     Writes SEQUENCE.h5. Run the same command again to write those that are missing.
     """
     from visionsim.cli._work import carry_out
-    from visionsim.dataset.reader import Dataset
     from visionsim.exports.hdf5 import export_hdf5
 
-    dataset = Dataset.from_path(root, split)
+    dataset = opened(root, target, split)
     return carry_out(
         "Exporting",
         lambda progress: export_hdf5(dataset, target, level=level, threads=threads, progress=progress),
+        target,
         as_json=as_json,
     )
 
@@ -423,9 +441,11 @@ def webdataset(
     from visionsim.simulation.config import parse_bytes
 
     size = parse_bytes(shard_size)
+    check_target(root, target)
     _, parts = by_split(root, split)
     return carry_out(
         "Exporting",
         lambda progress: export_webdataset(parts, target, shard_size=size, threads=threads, progress=progress),
+        target,
         as_json=as_json,
     )

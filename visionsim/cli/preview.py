@@ -29,7 +29,12 @@ def preview_datasets(
     ] = None,
     flow_direction: Direction = "forward",
     jobs: Processes = None,
-    videos: Annotated[bool, typer.Option(help="Make videos; without, only the report.", rich_help_panel=VIDEOS)] = True,
+    videos: Annotated[
+        bool,
+        typer.Option(
+            help="Make videos; without, only the report, which then has no links to videos.", rich_help_panel=VIDEOS
+        ),
+    ] = True,
     fps: Annotated[
         float | None,
         typer.Option(help="Frames per second of the videos; by default each sequence's own.", rich_help_panel=VIDEOS),

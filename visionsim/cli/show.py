@@ -48,11 +48,12 @@ def show(
     from visionsim.cli._console import say
     from visionsim.cli._errors import write_json
     from visionsim.cli._summary import show_list, stdout_console
+    from visionsim.dataset.folders import folder_of
     from visionsim.preview.sheet import contact_sheet, save_sheet
     from visionsim.preview.terminal import drawn, method_of
 
     sheet = contact_sheet(root, frame=frame, sequences=sequences or (), flow_direction=flow_direction, tile=tile)
-    folder = root.parent if root.name == "transforms.json" else root
+    folder = folder_of(root)
     out = out or folder / "previews" / "contact-sheet.png"
     save_sheet(sheet, out)
     console = stdout_console()
@@ -64,6 +65,8 @@ def show(
         return code
     method = method_of(sys.stdout.isatty(), console.color_system is not None) if draw == "auto" else draw
     if method != "no":
+        # An encoding without half blocks gets question marks, not an error.
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
         sys.stdout.write(drawn(sheet.picture, method, console.width) + "\n")
     damaged_lines = [f"{item.sequence} frame {item.frame}: {item.message}" for item in sheet.damaged]
     for title, style, lines in (("Damaged", "red", damaged_lines), ("Notes", "yellow", sheet.notes)):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from visionsim.dataset.arrays import high_of
-from visionsim.dataset.folders import find_sequences, names_of, refuse_nested
+from visionsim.dataset.folders import find_sequences, folder_of, names_of, refuse_nested
 from visionsim.dataset.index import PICTURES, SequenceIndex, read_index
 from visionsim.dataset.journal import StoredFile
 from visionsim.dataset.report import DamagedFrame, WorkReport
@@ -93,7 +93,7 @@ def convert(
     to: To,
     *,
     pack: str | None = None,
-    jobs: int | None = None,
+    jobs: int | None = 1,
     progress: ProgressFn = lambda done, total: None,
 ) -> WorkReport:
     """Write every sequence of a dataset in another form, at the same place below `target`.
@@ -106,7 +106,8 @@ def convert(
         target: folder to write to.
         to: arrays (a `.npy` file for each kind) or files (for each kind of each frame).
         pack: frame, height, width or channel: the axis along which eight values of binary pictures become a byte.
-        jobs: processes; by default as many as there are cores.
+        jobs: processes; None is as many as there are cores. Of several, a script's own work must stand below
+            `if __name__ == "__main__":`, as always with processes that are spawned.
         progress: called as frames are done.
     Raises:
         InputNotFound: there is no finished sequence.
@@ -114,7 +115,7 @@ def convert(
         RequestError: something else is in the way at the target.
     """
     started = time.monotonic()
-    root = root.parent if root.name == "transforms.json" else root
+    root = folder_of(root)
     if to == "files" and pack:
         raise ConfigError("Only arrays are packed: use --to arrays")
     refuse_nested(root, target)
@@ -130,7 +131,8 @@ def convert(
                 writer = ArrayWriter.like(sequence.target, sequence.source, pack=pack)
             else:
                 writer = FolderWriter.like(sequence.target, sequence.source)
-            begun = writer.check()  # Of all of them, before anything is written.
+            with refusing(sequence.target):
+                begun = writer.check()  # Of all of them, before anything is written.
             if isinstance(writer, ArrayWriter) and pack and begun is None:
                 writer.high = high_in(sequence, pool)
             writers.append(writer)

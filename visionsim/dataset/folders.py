@@ -10,7 +10,12 @@ from pathlib import Path
 from visionsim.errors import ConfigError, InputNotFound
 from visionsim.files import natural_key
 
-__all__ = ["find_sequences", "name_in", "names_of", "refuse_nested", "sequences_in"]
+__all__ = ["find_sequences", "folder_of", "name_in", "names_of", "refuse_nested", "sequences_in"]
+
+
+def folder_of(path: Path) -> Path:
+    """The folder meant by a folder, or by a sequence's transforms.json."""
+    return path.parent if path.name == "transforms.json" else path
 
 
 def find_sequences(roots: Iterable[Path], to: str = "verify") -> list[Path]:
@@ -49,9 +54,14 @@ def sequences_in(root: Path) -> Iterator[Path]:
         seen.add((status.st_dev, status.st_ino))
         # The folder of the whole dataset may have a `.visionsim` as well, with records of runs.
         journal = Path(folder, ".visionsim", "journal.jsonl")
-        if "transforms.json" in files or "frames" in folders or journal.exists():
+        if "transforms.json" in files or journal.exists() or ("frames" in folders and holds_frames(folder)):
             folders.clear()
             yield Path(folder)
+
+
+def holds_frames(folder: str) -> bool:
+    """Whether `frames` in it is the pictures of a sequence, and not a scene of that name."""
+    return any(name.startswith("frame_") for name in os.listdir(os.path.join(folder, "frames")))
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:

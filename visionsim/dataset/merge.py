@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from visionsim.dataset.folders import find_sequences, refuse_nested, sequences_in
+from visionsim.dataset.folders import find_sequences, folder_of, refuse_nested, sequences_in
 from visionsim.dataset.index import SequenceIndex, read_index
 from visionsim.dataset.journal import DOCUMENTS
 from visionsim.dataset.lock import Holder, is_held, lock_path, take
@@ -68,6 +68,7 @@ def merge(roots: Sequence[Path], target: Path, *, progress: ProgressFn = lambda 
         FolderInUse: a run works on one of the sequences.
     """
     started = time.monotonic()
+    roots = [folder_of(root) for root in roots]
     report = WorkReport("merged", target)
     for root in roots:
         refuse_nested(root, target)

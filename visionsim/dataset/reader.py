@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from visionsim.cameras import CameraModel, Intrinsics
-from visionsim.dataset.folders import find_sequences, names_of
+from visionsim.dataset.folders import find_sequences, folder_of, names_of
 from visionsim.dataset.index import SequenceIndex, read_index
 from visionsim.dataset.kinds import KINDS
 from visionsim.dataset.splits import read_split
@@ -196,7 +196,7 @@ class Dataset:
             SchemaError: a transforms.json is damaged, or not of visionsim.
         """
         path = Path(path)
-        root = path.parent if path.name == "transforms.json" else path
+        root = folder_of(path)
         folders = find_sequences([root], to="read")
         if root != path and folders != [root]:
             raise InputNotFound(f"The file to read does not exist: {path}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from visionsim.dataset.folders import find_sequences
+from visionsim.dataset.folders import find_sequences, folder_of
 from visionsim.dataset.index import SequenceIndex, read_index
 from visionsim.dataset.splits import SPLITS
 from visionsim.errors import ConfigError, InputNotFound
@@ -92,7 +92,7 @@ class Shown:
         frames = source.frames.tolist()
         first, last = Fraction(min(frames)) / multiplier, Fraction(max(frames)) / multiplier
         scene = source.head["generator"]["settings"].get("scene_sha256", name)
-        home = folder.parent.relative_to(root).as_posix() if folder.parent.parent.name == "renders" else name
+        home = str(folder.resolve().parent) if folder.resolve().parents[1].name == "renders" else name
         return cls(name, len(source), scene, home, first, last)
 
 
@@ -112,11 +112,12 @@ def split(root: Path, *, by: By = "sequence", val: float = 0.1, test: float = 0.
         InputNotFound: there is no finished sequence.
         ConfigError: the shares are impossible, or there are fewer groups of sequences than parts.
     """
+    if not (0 <= val and 0 <= test and val + test < 1 - 1e-9):
+        raise ConfigError(f"--val={val:g} --test={test:g}: each must be 0 or more, and something be left for training")
     shares = {
         name: share for name, share in (("train", round(1.0 - val - test, 9)), ("val", val), ("test", test)) if share
     }
-    if min(shares.values()) < 0 or shares.get("train", 0.0) <= 1e-9:
-        raise ConfigError(f"--val={val:g} --test={test:g}: each must be 0 or more, and something be left for training")
+    root = folder_of(root)
     report = SplitReport(root / SPLITS, [], 0)
     shown = sequences_of(root, report)
     groups = sorted(grouped(shown, by), key=lambda group: shuffled(seed, group))

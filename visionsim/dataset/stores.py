@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,20 @@ def read_frame(source: SequenceIndex, kind: str, row: int) -> Any:
     if pixels.shape[:2] != (values["h"], values["w"]):
         size = f"{pixels.shape[1]} x {pixels.shape[0]}"
         raise DataError(f"The file has {size} pixels, not {values['w']} x {values['h']}: {path}")
-    return pixels
+    return whole_ids(pixels, path) if kind == "segmentations" else pixels
+
+
+def whole_ids(pixels: Any, path: Path) -> Any:
+    """Ids (H, W) as uint32; others write them as floats.
+
+    Raises:
+        DataError: they are not whole numbers.
+    """
+    if pixels.dtype == np.uint32:
+        return pixels
+    if not np.all((pixels >= 0) & (pixels < 2**32) & (pixels == np.rint(pixels))):
+        raise DataError(f"The object ids are not whole numbers: {path}")
+    return pixels.astype(np.uint32)
 
 
 def read_from_array(source: SequenceIndex, kind: str, row: int) -> Any:

@@ -39,7 +39,14 @@ from visionsim.dataset.journal import (
 )
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.lock import FileLock, Holder, take
-from visionsim.dataset.schema import info_document, info_values, record_of, transforms_document, write_document
+from visionsim.dataset.schema import (
+    camera_values,
+    info_document,
+    info_values,
+    record_of,
+    transforms_document,
+    write_document,
+)
 from visionsim.dataset.sinks import FORMATS, Arrays, Files, Form, Sink, check_form, form_of, suffix_of
 from visionsim.errors import ConfigError, DataError, RequestError, ShapeError
 from visionsim.files import ensure_room, flush_folder, whole_file
@@ -258,9 +265,12 @@ class SequenceWriter(ABC):
         """
         journal = Journal.read(self.folder)
         if journal is None:
-            if (self.folder / "transforms.json").exists():
+            taken = [self.folder / "transforms.json", *(self.folder / f"{kind}.npy" for kind in KEYS)]
+            taken += [path for kind in KEYS for path in sorted((self.folder / kind).glob("[!.]*"))[:1]]
+            there = [path.name for path in taken if path.exists()]
+            if there:
                 raise RequestError(
-                    "There is a sequence that has no journal, so that nobody knows what it is; "
+                    f"There is something that has no journal, so that nobody knows what it is ({there[0]}); "
                     f"use another folder than {self.folder}"
                 )
             return None
@@ -303,7 +313,14 @@ class SequenceWriter(ABC):
 
     def _is_of_source(self, frame: int) -> bool:
         """Whether a frame that is there was made from the source, as far as its camera tells."""
-        return self.source is None or self._of_source(frame).camera == self._journal.records[frame].camera
+        if self.source is None:
+            return True
+        wanted, there = self._of_source(frame), self._journal.records[frame]
+        # What they mean: a render's journal has Blender's own numbers, of which transforms.json was made.
+        pose, other = (c2w_from_blender(record.camera["matrix_world"]) for record in (wanted, there))
+        return np.allclose(pose, other, rtol=0, atol=1e-9) and same_values(
+            camera_values(wanted.camera, wanted.channels), camera_values(there.camera, there.channels)
+        )
 
     # What a frame is.
 
@@ -593,3 +610,13 @@ class ArrayWriter(SequenceWriter):
     def _entries(self) -> dict[str, dict[str, Any]]:
         assert isinstance(self._sink, Arrays)
         return {kind: file.entry for kind, file in self._sink.files.items()}
+
+
+def same_values(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether cameras, in the fields of transforms.json, are the same but for the last digits of numbers."""
+    if one.keys() != other.keys():
+        return False
+    numbers = [name for name, value in one.items() if isinstance(value, float | list)]
+    return all(np.allclose(one[name], other[name], rtol=1e-9, atol=1e-9) for name in numbers) and all(
+        one[name] == other[name] for name in one.keys() - set(numbers)
+    )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import struct
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from visionsim.dataset.reader import Dataset, Sample
-from visionsim.dataset.report import DamagedFrame, WorkReport
-from visionsim.errors import ConfigError
+from visionsim.dataset.report import WorkReport
+from visionsim.exports.geometry import Work, require_kinds
 from visionsim.files import make_folder, whole_file
 from visionsim.io.images import write_png
 
@@ -53,37 +52,28 @@ def export_flow(
     Raises:
         ConfigError: the dataset has no flows.
     """
-    started = time.monotonic()
-    if "flows" not in dataset.kinds:
-        raise ConfigError(f"There are no flows to export, only {', '.join(dataset.kinds)}")
-    report = WorkReport(f"exported as {'KITTI' if form == 'kitti' else 'Middlebury'} flow", target)
+    require_kinds(dataset, ["flows"], "Optical flow")
+    work = Work(f"exported as {'KITTI' if form == 'kitti' else 'Middlebury'} flow", dataset, target, threads, progress)
     hit = next((kind for kind in ("depths", "segmentations") if kind in dataset.kinds), None)
     if hit is None:
-        report.notes.append("Flow is valid everywhere: without depths or segmentations nobody knows the background.")
+        work.note("Flow is valid everywhere: without depths or segmentations nobody knows the background.")
     too_long = 0
-
-    def damaged(sample: Sample, error: Exception) -> None:
-        report.damaged.append(DamagedFrame.of(sample, error))
-
-    kinds = ("flows", hit) if hit else ("flows",)
-    for sample in dataset.iterate(kinds, threads, damaged):
-        valid = surface(sample, hit)
-        for name, flow in (("forward", sample.forward_flow), ("backward", sample.backward_flow)):
-            path = target / sample.sequence / name / f"{sample.frame:06d}.{'png' if form == 'kitti' else 'flo'}"
-            make_folder(path.parent)
-            with whole_file(path, flush=False) as partial:
-                if form == "kitti":
-                    pixels = kitti_flow(flow, valid)
-                    too_long += int(valid.sum() - pixels[..., 2].sum())
-                    write_png(partial, pixels)
-                else:
-                    partial.write_bytes(middlebury_flow(flow, valid))
-        report.frames += 1
-        progress(sample.index + 1, len(dataset))
+    for name, sequence in work.sequences.items():
+        for sample in work.frames(sequence, ("flows", hit) if hit else ("flows",)):
+            valid = surface(sample, hit)
+            for direction, flow in (("forward", sample.forward_flow), ("backward", sample.backward_flow)):
+                path = target / name / direction / f"{sample.frame:06d}.{'png' if form == 'kitti' else 'flo'}"
+                make_folder(path.parent)
+                with whole_file(path, flush=False) as partial:
+                    if form == "kitti":
+                        pixels = kitti_flow(flow, valid)
+                        too_long += int(valid.sum() - pixels[..., 2].sum())
+                        write_png(partial, pixels)
+                    else:
+                        partial.write_bytes(middlebury_flow(flow, valid))
     if too_long:
-        report.notes.append(f"{too_long} pixels move by more than KITTI's 512 pixels, and are marked as not valid.")
-    report.elapsed = time.monotonic() - started
-    return report
+        work.note(f"{too_long} pixels move by more than KITTI's 512 pixels, and are marked as not valid.")
+    return work.done()
 
 
 def surface(sample: Sample, kind: str | None) -> Any:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from visionsim.dataset.folders import folder_of
 from visionsim.dataset.index import SequenceIndex
 from visionsim.dataset.kinds import DEPTHS, KINDS
 from visionsim.dataset.reader import Dataset, Sample
 from visionsim.dataset.report import DamagedFrame, WorkReport
 from visionsim.dataset.splits import SPLITS, read_splits
-from visionsim.errors import DataError
+from visionsim.errors import DataError, InputNotFound
 from visionsim.parallel import ahead
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def by_split(root: Path, split: str | None = None) -> tuple[Dataset, dict[str, D
             whole, and its name is empty.
     """
     whole = Dataset.from_path(root)
-    folder = root.parent if root.name == "transforms.json" else root
+    folder = folder_of(root)
     if split is not None:
         return whole, {split: Dataset.from_path(root, split)}
     if not (folder / SPLITS).exists():
@@ -137,7 +138,10 @@ def by_split(root: Path, split: str | None = None) -> tuple[Dataset, dict[str, D
     names = np.array([owners.get(places[id(sample.source)], "") for sample in whole])
     for sample in heads_of(whole[names == ""]):
         logger.warning("left out, since it is in no part of %s: %s", SPLITS, sample.source.folder)
-    return whole, {name: whole[names == name] for name in splits if (names == name).any()}
+    parts = {name: whole[names == name] for name in splits if (names == name).any()}
+    if not parts:
+        raise InputNotFound(f"None of its sequences is there, split the datasets anew: {folder / SPLITS}")
+    return whole, parts
 
 
 def heads_of(dataset: Dataset) -> Iterator[Sample]:

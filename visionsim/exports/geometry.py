@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from visionsim.color import srgb_from_linear
+from visionsim.dataset.folders import folder_of
 from visionsim.dataset.reader import Dataset, Sample
 from visionsim.dataset.report import DamagedFrame, WorkReport
 from visionsim.dataset.splits import read_splits
@@ -140,7 +141,7 @@ class Parts:
             InputNotFound: there is none.
             ConfigError: it has other parts than train, val and test, or leaves out a sequence.
         """
-        root = root.parent if root.name == "transforms.json" else root
+        root = folder_of(root)
         parts = read_splits(root)
         if other := set(parts) - set(PARTS):
             raise ConfigError(f"splits.json has {', '.join(sorted(other))}; this format has only {', '.join(PARTS)}")

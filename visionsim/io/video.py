@@ -6,6 +6,7 @@ ffmpeg's documentation: https://ffmpeg.org/ffmpeg.html and https://trac.ffmpeg.o
 from __future__ import annotations
 
 import contextlib
+import glob
 import importlib
 import shutil
 import subprocess
@@ -123,6 +124,8 @@ def writing_video(path: Path, width: int, height: int, fps: float) -> Iterator[V
     source += ["-framerate", f"{rate.numerator}/{rate.denominator}", "-i", "pipe:0"]
     target = [*BT709, "-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", str(QUALITY)]
     target += ["-threads", str(THREADS), "-fflags", "+bitexact", "-flags:v", "+bitexact", "-movflags", "+faststart"]
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}"):
+        left.unlink(missing_ok=True)  # By one that was terminated.
     with whole_file(path) as partial, tempfile.TemporaryFile() as words:
         command = [find_ffmpeg(), "-hide_banner", "-loglevel", "error", "-y", *source, *target, str(partial)]
         with running(command, words, stdin=subprocess.PIPE) as process:

@@ -55,6 +55,7 @@ def make_mosaics(
     for kind in kinds:
         having = [member for member in members if kind in member.videos]
         if len(having) < 2:
+            (folder / f"sequences-{kind}.mp4").unlink(missing_ok=True)  # It may be of before the damage.
             continue
         shown = [having[index] for index in evenly(len(having), MOST)]
         name = f"sequences-{kind}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -156,7 +157,7 @@ def problem_list(item: Problems) -> str:
 
 
 def link(path: str, words: str) -> str:
-    return f'<a href="{escape(quote(path))}">{escape(words)}</a>'
+    return f'<a href="{escape(quote(os.fsencode(path)))}">{escape(words)}</a>'
 
 
 def video_links(videos: dict[str, str]) -> str:

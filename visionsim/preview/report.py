@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -53,7 +54,7 @@ def write_page(report: PreviewReport, details: int) -> None:
     assert report.page is not None
     text = html_of(page_of(report, details, status(report.root)))
     with whole_file(report.page) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="replace")  # A folder may have any name.
 
 
 def page_of(report: PreviewReport, details: int, states: Status) -> Page:
@@ -145,9 +146,7 @@ def problems_of(report: PreviewReport, states: Status) -> list[Problems]:
     failures = [f"{row.name}: {words}" for row in report.sequences for words in row.failures] + report.failures
     damaged = [f"{frame.sequence}, frame {frame.frame}, {frame.message}" for frame in report.damaged]
     failed = [f"{f.sequence or f'scene {f.scene}'}{in_words(f.frames)}: {f.message}" for f in states.failures]
-    runs = [
-        f"{run.holder.host}, process {run.holder.pid}, since {run.holder.started}: {run.state}" for run in states.runs
-    ]
+    runs = [f"since {run.holder.started}: {run.state}" for run in states.runs]
     waiting = [f"{name}: {state_words(name, states)}" for name in report.unfinished]
     lists = [
         Problems("Damaged or missing files", "bad", damaged),
@@ -156,9 +155,23 @@ def problems_of(report: PreviewReport, states: Status) -> list[Problems]:
         Problems("Unfinished sequences", "warn", waiting),
         Problems("Runs that go on, or did not do everything", "warn", runs),
     ]
-    # Paths as they are in the datasets folder: the page may be read elsewhere.
-    inside = [[line.replace(f"{report.root}/", "") for line in item.lines] for item in lists]
-    return [replace(item, lines=lines) for item, lines in zip(lists, inside, strict=True) if lines]
+    return [
+        replace(item, lines=[without_places(line, report.root) for line in item.lines]) for item in lists if item.lines
+    ]
+
+
+ABSOLUTE = re.compile(r"(?<![^\s'\"(])/(?:[^\s/:]+/)+")
+
+
+def without_places(line: str, root: Path) -> str:
+    """A message with paths as they are in the datasets folder, and the names alone of files elsewhere.
+
+    The page may be read on another machine, and by anybody.
+    """
+    for folder in dict.fromkeys((root.resolve(), root.absolute(), root)):
+        if folder.parts:  # Not of the current folder, whose name is in many words.
+            line = line.replace(f"{folder}/", "")
+    return ABSOLUTE.sub("", line)
 
 
 def in_words(frames: Sequence[int]) -> str:

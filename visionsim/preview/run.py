@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from visionsim.dataset.folders import find_sequences, name_in
+from visionsim.dataset.folders import find_sequences, folder_of, name_in
 from visionsim.dataset.index import PICTURES, SequenceIndex, read_index
 from visionsim.dataset.kinds import KINDS
 from visionsim.dataset.reader import Dataset
 from visionsim.dataset.report import DamagedFrame
 from visionsim.errors import ConfigError, DataError, InputNotFound, VisionsimError
-from visionsim.files import ensure_writable, make_folder
+from visionsim.files import ensure_writable, make_folder, refusing
 from visionsim.io.video import find_ffmpeg
 from visionsim.parallel import Meter, each, processes, tick
 from visionsim.preview.colours import Ranges
@@ -210,9 +210,9 @@ def preview_datasets(
         OutputNotWritable: the folder cannot be written.
     """
     started = time.monotonic()
-    root = root.parent if root.name == "transforms.json" else root
-    if fps is not None and not (np.isfinite(fps) and fps > 0):
-        raise ConfigError(f"--fps={fps}: must be more than 0")
+    root = folder_of(root)
+    if fps is not None and not 0.01 <= fps <= 1000:
+        raise ConfigError(f"--fps={fps}: must be from 0.01 to 1000")
     report = PreviewReport(root, root / "previews")
     for folder in find_sequences([root], to="preview"):
         take(report, folder, name_in(root, folder))
@@ -222,7 +222,9 @@ def preview_datasets(
     choose_kinds(finished, kinds)
     if videos:
         find_ffmpeg()
-    ensure_writable(report.folder)
+        ensure_writable(report.folder)
+    if page:
+        ensure_writable(root)
     tasks = [
         Task(
             row.name,
@@ -243,7 +245,8 @@ def preview_datasets(
         from visionsim.preview.report import write_page
 
         report.page = root / "report.html"
-        write_page(report, details)
+        with refusing(root):
+            write_page(report, details)
     report.elapsed = time.monotonic() - started
     return report
 
@@ -362,7 +365,7 @@ def add_mosaics(report: PreviewReport, rows: Sequence[SequencePreview], fps: flo
             values = row.index.camera_values(0)
             members.append(Member(row.name, values["w"], values["h"], row.made.videos))
     rates = [row.index.head["fps"] for row in rows if row.index is not None]
-    kinds = [kind for kind in (PICTURES, *KINDS) if any(kind in member.videos for member in members)]
+    kinds = [kind for kind in (PICTURES, *KINDS) if any(kind in row.kinds for row in rows)]
     try:
         make_folder(report.folder)
         rate = fps or max(rates, key=rates.count)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from visionsim.dataset.folders import find_sequences, name_in
+from visionsim.dataset.folders import find_sequences, folder_of, name_in
 from visionsim.dataset.index import PICTURES, read_index
 from visionsim.dataset.kinds import KINDS
 from visionsim.dataset.reader import Dataset, Sample
 from visionsim.dataset.report import DamagedFrame
 from visionsim.errors import ConfigError, DataError, InputNotFound
-from visionsim.files import make_folder, whole_file
+from visionsim.files import make_folder, refusing, whole_file
 from visionsim.preview.colours import TITLES, Ranges, paint
 from visionsim.preview.legends import caption, font_size, number, placeholder, resized, words
 from visionsim.preview.survey import evenly, ranges_of
@@ -79,7 +79,7 @@ def contact_sheet(
         ConfigError: no sequence has such a name, or none has that frame.
         SchemaError: a transforms.json is damaged.
     """
-    root = root.parent if root.name == "transforms.json" else root
+    root = folder_of(root)
     notes: list[str] = []
     chosen = choose(open_all(root), sequences)
     if len(chosen) > MOST:
@@ -112,13 +112,15 @@ def save_sheet(sheet: Sheet, target: Path) -> None:
     """Write it, whole; the suffix tells the format, such as .png or .jpg.
 
     Raises:
-        ConfigError: Pillow knows no such format.
+        ConfigError: Pillow writes no such format.
+        OutputNotWritable: it cannot be written there.
     """
-    if target.suffix.lower() not in Image.registered_extensions():
+    if Image.registered_extensions().get(target.suffix.lower()) not in Image.SAVE:
         raise ConfigError(f"A picture ends in .png or .jpg, unlike {target}")
-    make_folder(target.parent)
-    with whole_file(target) as partial:
-        Image.fromarray(sheet.picture).save(partial, quality=78)
+    with refusing(target.parent):
+        make_folder(target.parent)
+        with whole_file(target) as partial:
+            Image.fromarray(sheet.picture).save(partial, quality=78)
 
 
 def open_all(root: Path) -> dict[str, Dataset]:
