@@ -60,8 +60,9 @@ def sequences_in(root: Path) -> Iterator[Path]:
 
 
 def holds_frames(folder: str) -> bool:
-    """Whether `frames` in it is the pictures of a sequence, and not a scene of that name."""
-    return any(name.startswith("frame_") for name in os.listdir(os.path.join(folder, "frames")))
+    """Whether `frames` in it is for the pictures of a sequence, and not a scene of that name."""
+    names = os.listdir(os.path.join(folder, "frames"))
+    return not names or any(name.startswith("frame_") for name in names)
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
