@@ -18,7 +18,7 @@ import numpy as np
 
 from visionsim.cameras import CameraModel, Intrinsics, camera_from_document
 from visionsim.dataset.kinds import KINDS, frame_path
-from visionsim.dataset.schema import validate
+from visionsim.dataset.schema import check_schema
 from visionsim.errors import DataError, InputNotFound, SchemaError
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def parse(folder: Path, text: mmap.mmap) -> SequenceIndex:
     raw = msgspec.json.decode(top.pop("frames", msgspec.Raw(b"[]")), type=list[msgspec.Raw])
     head: dict[str, Any] = {name: msgspec.json.decode(value) for name, value in top.items()}
     first: list[dict[str, Any]] = [msgspec.json.decode(value) for value in raw[:1]]
-    validate("transforms", {**head, "frames": first})
+    check_schema("transforms", {**head, "frames": first})
     kinds = tuple(kind for kind, key in KEYS.items() if key in first[0] or kind in head.get("arrays", {}))
     count = len(raw)
     index = SequenceIndex(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from visionsim.types import Matrix
 
 __all__ = [
+    "check_schema",
     "info_document",
     "info_values",
     "load_schema",
@@ -74,6 +75,11 @@ def validate(kind: DocumentKind, document: Any) -> None:
         json.dumps(document, allow_nan=False)
     except ValueError as exc:
         raise SchemaError(f"Not a valid {kind}.json: NaN or an infinity is in it, which JSON has not") from exc
+    check_schema(kind, document)
+
+
+def check_schema(kind: DocumentKind, document: Any) -> None:
+    """As `validate`, for what a strict parser has read, which has no NaN in it."""
     try:
         _validator(kind)(document)
     except fastjsonschema.JsonSchemaValueException as exc:
