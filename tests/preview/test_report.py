@@ -182,7 +182,7 @@ def test_page_tells_no_host_and_no_folder_of_a_run(tmp_path) -> None:
         "scene": "toy",
         "sequence": "toy/001",
         "frames": [3],
-        "message": "no room at /home/alice/toy.blend. Log: x",
+        "message": "no room at /far/alice/toy.blend. Log: x",
     }
     record = root / ".visionsim" / "run-alicebox-123.jsonl"
     record.parent.mkdir()

@@ -29,7 +29,7 @@ def picture() -> np.ndarray:
         ({"TERM_PROGRAM": "WezTerm"}, "iterm2"),
         ({"TERM": "foot"}, "sixel"),
         ({"TERM": "xterm-256color"}, "blocks"),
-        ({"TERM": "tmux-256color", "TMUX": "/tmp/tmux", "KITTY_WINDOW_ID": "1"}, "blocks"),
+        ({"TERM": "tmux-256color", "TMUX": "/run/tmux,1,0", "KITTY_WINDOW_ID": "1"}, "blocks"),
     ],
 )
 def test_method_is_known_by_variables(environ, method) -> None:
