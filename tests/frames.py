@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from visionsim.cameras import Intrinsics
+from visionsim.dataset.folder_writer import FolderWriter
 from visionsim.dataset.reader import Dataset, Label, Sample
-from visionsim.dataset.writer import FolderWriter
 
 HEIGHT, WIDTH = 11, 13
 CAMERA = Intrinsics(20.0, 21.0, 6.0, 5.5, WIDTH, HEIGHT)

@@ -17,10 +17,10 @@ from PIL import Image
 from tests import frames, synthetic
 from tests.helpers import running, wait_until
 from visionsim.cli import main
+from visionsim.dataset.array_writer import ArrayWriter
 from visionsim.dataset.convert import convert
 from visionsim.dataset.journal import Journal
 from visionsim.dataset.reader import Dataset
-from visionsim.dataset.writer import ArrayWriter
 from visionsim.errors import ConfigError, InputNotFound, RequestError, SettingsMismatch
 from visionsim.io.images import read_pixels
 from visionsim.verify.run import verify

@@ -13,11 +13,11 @@ import pytest
 from tests import frames, synthetic
 from visionsim.cli import main
 from visionsim.dataset import merge as module
+from visionsim.dataset.array_writer import ArrayWriter
 from visionsim.dataset.journal import Journal
 from visionsim.dataset.lock import Holder, take
 from visionsim.dataset.merge import merge
 from visionsim.dataset.reader import Dataset
-from visionsim.dataset.writer import ArrayWriter
 from visionsim.errors import ConfigError, FolderInUse, InputNotFound
 from visionsim.verify.run import verify
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests import frames, synthetic
+from visionsim.dataset.array_writer import ArrayWriter
 from visionsim.dataset.convert import convert
-from visionsim.dataset.writer import ArrayWriter
 from visionsim.simulation.status import status
 from visionsim.verify.purge import find_corrupted
 from visionsim.verify.run import verify

@@ -13,11 +13,12 @@ import pytest
 
 from tests import frames, synthetic
 from visionsim.cameras import Equirectangular, FisheyeEquidistant, FisheyeEquisolid, Intrinsics, Orthographic
+from visionsim.dataset.array_writer import ArrayWriter
+from visionsim.dataset.folder_writer import FolderWriter
 from visionsim.dataset.index import read_index
 from visionsim.dataset.journal import Journal
 from visionsim.dataset.reader import Dataset
 from visionsim.dataset.schema import validate
-from visionsim.dataset.writer import ArrayWriter, FolderWriter
 from visionsim.errors import (
     ConfigError,
     DataError,

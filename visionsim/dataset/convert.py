@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from visionsim.dataset.array_writer import ArrayWriter
 from visionsim.dataset.arrays import high_of
+from visionsim.dataset.folder_writer import FolderWriter
 from visionsim.dataset.folders import find_sequences, folder_of, names_of, refuse_nested
 from visionsim.dataset.index import PICTURES, SequenceIndex, read_index
 from visionsim.dataset.journal import StoredFile
@@ -22,7 +24,7 @@ from visionsim.dataset.report import DamagedFrame, WorkReport
 from visionsim.dataset.sinks import Form, Sink, check_form, form_of
 from visionsim.dataset.splits import SPLITS
 from visionsim.dataset.stores import read_frame
-from visionsim.dataset.writer import ArrayWriter, FolderWriter, SequenceWriter
+from visionsim.dataset.writer import SequenceWriter
 from visionsim.errors import ConfigError, DataError, InputNotFound, ShapeError
 from visionsim.files import refusing, whole_file
 from visionsim.parallel import each, processes

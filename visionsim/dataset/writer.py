@@ -1,4 +1,4 @@
-"""Sequences written frame by frame, in any order: as files, as a run renders them, or as one array of each kind.
+"""Sequences written frame by frame, in any order: what `FolderWriter` and `ArrayWriter` have in common.
 
     with FolderWriter("data/mine", range(1, 101), fps=25.0) as writer:
         for frame in writer.missing:
@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,15 +24,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from visionsim.cameras import CameraModel, blender_from_camera, c2w_from_blender
-from visionsim.dataset.arrays import ArrayFile, partial_path
-from visionsim.dataset.index import AXES, KEYS, PICTURES, SequenceIndex, StoredArray
+from visionsim.dataset.index import KEYS, PICTURES, SequenceIndex
 from visionsim.dataset.journal import (
     DOCUMENTS,
     FrameRecord,
     Journal,
     StoredFile,
     mismatch,
-    remove_partials,
     settings_digest,
 )
 from visionsim.dataset.kinds import KINDS, frame_path
@@ -47,16 +43,13 @@ from visionsim.dataset.schema import (
     transforms_document,
     write_document,
 )
-from visionsim.dataset.sinks import FORMATS, Arrays, Files, Form, Sink, check_form, form_of, suffix_of
-from visionsim.errors import ConfigError, DataError, RequestError, ShapeError
-from visionsim.files import ensure_room, flush_folder, whole_file
-from visionsim.io.exr import read_exr_image
-from visionsim.io.images import read_pixels
+from visionsim.dataset.sinks import Form, Sink, check_form, form_of, suffix_of
+from visionsim.errors import ConfigError, RequestError, ShapeError
 
 if TYPE_CHECKING:
     from visionsim.dataset.reader import Label
 
-__all__ = ["ArrayWriter", "FolderWriter", "SequenceWriter"]
+__all__ = ["SequenceWriter"]
 
 logger = logging.getLogger(__name__)
 
@@ -424,192 +417,6 @@ def document_like(
         )
     ]
     return {**head, **({"arrays": dict(entries)} if entries else {}), "frames": frames}
-
-
-class FolderWriter(SequenceWriter):
-    """Writes a file for each kind of each frame: pictures as PNG or OpenEXR, ground truth as OpenEXR."""
-
-    codec = "ZIP"
-    """Of EXR files."""
-
-    def _begin(self, form: Form) -> Sink:
-        (height, width, _), dtype = form[PICTURES]
-        file_format, bits = FORMATS[dtype]
-        picture = {"width": width, "height": height, "file_format": file_format, "bit_depth": bits}
-        if self.source is not None:  # These say what they did, but for the format.
-            picture = {name: value for name, value in picture.items() if name in self._settings}
-        self._journal.settings = {**self._settings, **picture}
-        self._journal.begin()
-        return self._files(form)
-
-    def _files(self, form: Form) -> Files:
-        return Files(self.folder, form, self._settings.get("exr_codec", self.codec))
-
-    def _check_form(self, journal: Journal) -> None:
-        if journal.arrays:
-            raise RequestError(f"There is a sequence as arrays, not as files; use another folder than {self.folder}")
-
-    def _resume(self, journal: Journal) -> Sink | None:
-        for record in journal.records.values():
-            try:
-                form = {kind: form_in_file(kind, self.folder / file.path) for kind, file in record.files.items()}
-            except (DataError, OSError):
-                continue  # Damaged: it will be written again.
-            return self._files({kind: form[kind] for kind in (PICTURES, *KINDS) if kind in form})
-        return None
-
-    def _intact_of(self, frames: Sequence[int]) -> list[int]:
-        assert self._sink is not None
-        kinds = set(self._sink.form)
-        return [
-            frame
-            for frame in frames
-            if set(self._journal.records[frame].files) == kinds
-            and self._is_of_source(frame)
-            and self._journal.intact(frame, kinds)
-        ]
-
-    def _prepare(self) -> None:
-        remove_partials(self.folder)
-
-    def _settle(self) -> None:
-        """They are where they belong."""
-
-
-def form_in_file(kind: str, path: Path) -> tuple[tuple[int, ...], str]:
-    pixels = read_pixels(path) if kind == PICTURES else read_exr_image(path, KINDS[kind].channels)
-    return pixels.shape, str(pixels.dtype)
-
-
-class ArrayWriter(SequenceWriter):
-    """Writes one `.npy` file for each kind, `frames.npy`, `depths.npy` and so on; frames are along the first axis."""
-
-    def __init__(
-        self,
-        folder: str | Path,
-        frames: Iterable[int],
-        *,
-        pack: str | None = None,
-        high: float | None = None,
-        **options: Any,
-    ) -> None:
-        """See `SequenceWriter`.
-
-        Args:
-            folder: as there.
-            frames: as there.
-            pack: frame, height, width or channel: the axis along which eight values of the pictures become one byte.
-                They must be binary.
-            high: their value that is not 0; by default the largest of their type, 1 of floats.
-            options: as there.
-        """
-        super().__init__(folder, frames, **options)
-        if pack is not None and pack not in AXES:
-            raise ConfigError(f"Pictures are packed along {', '.join(AXES)}, not {pack!r}")
-        self.pack, self.high = pack, high
-
-    def _begin(self, form: Form) -> Sink:
-        (height, width, _), dtype = form[PICTURES]
-        if self.source is None:
-            file_format, bits = FORMATS[dtype]
-            self._settings |= {"width": width, "height": height, "file_format": file_format, "bit_depth": bits}
-        sink = Arrays(self.folder, form, {kind: self._layout(kind, form) for kind in form})
-        ensure_room(self.folder, sum(file.size for file in sink.files.values()))
-        self._journal.settings = dict(self._settings)
-        self._journal.arrays = {
-            "frames": self._digest,
-            "files": {kind: file.to_json() for kind, file in sink.files.items()},
-        }
-        for file in sink.files.values():
-            file.make(partial_path(self.folder / file.stored.file))
-        self._journal.begin()
-        return sink
-
-    @property
-    def _digest(self) -> str:
-        """Of the frames' numbers: they cannot change any more."""
-        return settings_digest({"frames": self.frames})
-
-    def _layout(self, kind: str, form: Form) -> ArrayFile:
-        """How the file of a kind is laid out."""
-        shape, dtype = form[kind]
-        packed: dict[str, Any] = {}
-        if kind == PICTURES and self.pack is not None:
-            length = (len(self.frames), *shape)[AXES.index(self.pack)]
-            packed = {"packed_axis": self.pack, "length": length, "high": self._high(dtype), "dtype": dtype}
-        return ArrayFile(StoredArray(f"{kind}.npy", suffix_of(kind, form), **packed), len(self.frames), shape, dtype)
-
-    def _high(self, dtype: str) -> float:
-        """The value of packed pictures that is not 0, as their type has it."""
-        is_float = dtype.startswith("float")
-        if self.high is None:
-            return 1.0 if is_float else int(np.iinfo(dtype).max)
-        if not is_float and not (self.high == int(self.high) and 0 < self.high <= np.iinfo(dtype).max):
-            raise ConfigError(f"{self.high} is no value of {dtype} pictures")
-        return float(np.array(self.high, dtype)) if is_float else int(self.high)
-
-    def _check_form(self, journal: Journal) -> None:
-        if not journal.arrays:
-            raise RequestError(f"There is a sequence as files, not as arrays; use another folder than {self.folder}")
-        if journal.arrays["frames"] != self._digest:
-            raise RequestError(f"The arrays there are of other frames; use another folder than {self.folder}")
-        there = journal.arrays["files"][PICTURES]["stored"].get("packed_axis")
-        if there != self.pack:
-            was, now = (f"packed along {axis}" if axis else "not packed" for axis in (there, self.pack))
-            raise RequestError(f"The pictures there are {was}, not {now}; use another folder than {self.folder}")
-
-    def _resume(self, journal: Journal) -> Sink | None:
-        files = {kind: ArrayFile.from_json(values) for kind, values in journal.arrays["files"].items()}
-        return Arrays(self.folder, {kind: (file.shape, file.dtype) for kind, file in files.items()}, files)
-
-    def _intact_of(self, frames: Sequence[int]) -> list[int]:
-        assert isinstance(self._sink, Arrays)
-        left = [frame for frame in frames if self._is_of_source(frame)]
-        for kind, file in self._sink.files.items():
-            try:
-                with open(self._sink.path(kind), "rb") as stream:
-                    if stream.read(len(file.header)) != file.header:
-                        return []
-                    left = [
-                        frame
-                        for frame in left
-                        if file.check(stream.fileno(), self._rows[frame]) == self._journal.records[frame].files[kind]
-                    ]
-            except OSError:
-                return []
-        return left
-
-    def _prepare(self) -> None:
-        assert isinstance(self._sink, Arrays)
-        ours = set()
-        for file in self._sink.files.values():
-            whole = self.folder / file.stored.file
-            partial = partial_path(whole)
-            ours.add(partial)
-            if whole.exists() and not partial.exists():
-                whole.rename(partial)
-            if partial.exists() and partial.stat().st_nlink > 1:  # Of a merged dataset: the original stays as it is.
-                with whole_file(partial) as copy:
-                    shutil.copyfile(partial, copy)
-            if self._done:
-                os.truncate(partial, file.size)  # It may have been cut off.
-            else:
-                ensure_room(self.folder, file.size)
-                file.make(partial)
-        for left in set(self.folder.glob(".*.partial*")) - ours:
-            left.unlink()
-
-    def _settle(self) -> None:
-        assert isinstance(self._sink, Arrays)
-        for file in self._sink.files.values():
-            whole = self.folder / file.stored.file
-            if partial_path(whole).exists():
-                partial_path(whole).replace(whole)
-        flush_folder(self.folder)
-
-    def _entries(self) -> dict[str, dict[str, Any]]:
-        assert isinstance(self._sink, Arrays)
-        return {kind: file.entry for kind, file in self._sink.files.items()}
 
 
 def same_values(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -18,7 +18,8 @@ from visionsim.errors import ConfigError, DataError, RequestError, SettingsMisma
 from visionsim.files import ensure_room, refusing
 from visionsim.simulation.config import GROUND_TRUTHS, RenderConfig, settings_of
 from visionsim.simulation.host import disk_warning, num_cores, threads_of
-from visionsim.simulation.jobs import UNWRITTEN_PER_WORKER, Fail, FrameTask, Job, Retry, Task
+from visionsim.simulation.job_queue import UNWRITTEN_PER_WORKER
+from visionsim.simulation.jobs import Fail, FrameTask, Job, Retry, Task
 from visionsim.simulation.labels import LabelRules, label_table
 from visionsim.simulation.plan import Plan, SceneFile, SceneInfo, ScenePlan, SequencePlan, bytes_per_frame
 from visionsim.simulation.record import PlannedSequence, Retried, RunRecord

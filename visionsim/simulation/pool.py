@@ -18,6 +18,7 @@ from visionsim.errors import DiskFull, VisionsimError
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.guard import Guard
 from visionsim.simulation.host import this_machine, worker_environment_of
+from visionsim.simulation.job_queue import JobQueue
 from visionsim.simulation.jobs import (
     Action,
     Answered,
@@ -26,7 +27,6 @@ from visionsim.simulation.jobs import (
     FrameTask,
     Interrupted,
     Job,
-    JobQueue,
     Refused,
     Retry,
     Send,

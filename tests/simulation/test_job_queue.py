@@ -9,19 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visionsim.simulation.jobs import (
+from visionsim.simulation.job_queue import (
     RESTART_FAILURES,
     SENT_AHEAD,
     START_FAILURES,
     UNWRITTEN_PER_WORKER,
     WRITE_FAILURES,
+    JobQueue,
+)
+from visionsim.simulation.jobs import (
     Answered,
     Fail,
     Finish,
     FrameTask,
     Interrupted,
     Job,
-    JobQueue,
     OpenTask,
     Refused,
     Retry,
