@@ -86,7 +86,7 @@ def test_torn_journal_loses_one_frame(world, finished):
 
 def test_number_of_jobs_and_order_do_not_matter(world, undisturbed):
     for name in "abc":
-        world.scene(name, frames=(1, 12))
+        world.scene(name, frames=(1, 8))
     expected = undisturbed()
     for jobs in (1, 5):
         data = world.folder / f"data-{jobs}"

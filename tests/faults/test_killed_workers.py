@@ -86,7 +86,7 @@ def test_scene_that_crashes_blender_fails_alone(world):
 def test_leaking_worker_is_replaced_before_it_holds_much_more(world, undisturbed):
     """What it holds at most stays within a tenth of what it held during its first fifty frames."""
     world.kinds = ("depths",)
-    world.scene("a", frames=(1, 280), memory=[320, 3])
+    world.scene("a", frames=(1, 280), memory=[220, 2])
     report = world.run(jobs=1)
     assert report["frames_rendered"] == 280 and report["retries"] == 0
     rows = [tuple(map(int, line.split())) for line in (world.state / "held").read_text().splitlines()]

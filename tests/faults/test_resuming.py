@@ -194,18 +194,18 @@ def test_documents_that_were_changed_or_lost_are_made_again(world, finished, nam
         assert tree(world.data) == expected
 
 
-def test_thousands_of_finished_frames_are_found_quickly_and_in_little_memory(world):
+def test_a_thousand_finished_frames_are_found_quickly_and_in_little_memory(world):
     """`make bench` does it with ten thousand: they take less than 5 s and 200 MB."""
-    world.scene("a", frames=(1, 2000))
+    world.scene("a", frames=(1, 1000))
     world.run("--anim-end=2")
     folder = sequence_of(world, "a")
-    grow(folder.rename(folder.with_name("001-00001-02001")), 2000)
-    assert world.run()["frames_kept"] == 2000  # The documents are made.
+    grow(folder.rename(folder.with_name("001-00001-01001")), 1000)
+    assert world.run()["frames_kept"] == 1000  # The documents are made.
     before = {path: path.stat().st_mtime_ns for path in world.data.rglob("*")}
     report, seconds, peak = watched(world.begin_program())
-    assert (report["exit_code"], report["frames_kept"], report["frames_rendered"]) == (0, 2000, 0)
-    assert seconds < 10, "it takes 1 s on a machine that has nothing else to do"
-    assert peak < 150e6
+    assert (report["exit_code"], report["frames_kept"], report["frames_rendered"]) == (0, 1000, 0)
+    assert seconds < 6, "it takes 1 s on a machine that has nothing else to do"
+    assert peak < 110e6, "a run of two frames takes 65 MB"
     after = {path: path.stat().st_mtime_ns for path in world.data.rglob("*")}
     changed = {str(path.relative_to(world.data)) for path in after if before.get(path) != after[path]}
     folders = {str(folder.relative_to(world.data)) for folder in world.data.rglob(".visionsim")}
