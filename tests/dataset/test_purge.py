@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import multiprocessing
 import os
 import shutil
-import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,13 +19,14 @@ from PIL import Image
 from tests.cli.conftest import Answer
 from tests.cli.conftest import call as call  # A fixture.
 from tests.damage import edit, file_of
+from tests.dataset.mortal_decoder import look_or_die
 from tests.synthetic import FIRST, HEIGHT, NUM_FRAMES, WIDTH, write_dataset
 from visionsim.dataset.journal import Journal, StoredFile
 from visionsim.dataset.lock import Holder, take
 from visionsim.errors import FolderInUse, InputNotFound
 from visionsim.io.exr import write_exr
 from visionsim.verify import damage
-from visionsim.verify.damage import FileTask, Look, look, look_at_all
+from visionsim.verify.damage import FileTask, look, look_at_all
 from visionsim.verify.purge import PurgeReport, find_corrupted, remove_corrupted
 
 FRAME = FIRST + 2
@@ -45,6 +47,32 @@ def sequence(good, tmp_path) -> Path:
     folder = tmp_path / "renders" / "room" / good.name
     shutil.copytree(good, folder)
     return folder
+
+
+@pytest.fixture
+def processes() -> None:
+    """Decode in processes, as the program does."""
+
+
+@pytest.fixture(autouse=True)
+def decoder(request, monkeypatch) -> None:
+    """Decode in threads, unless the test asks for processes, which take a third of a second each to begin."""
+    if "processes" not in request.fixturenames:
+        monkeypatch.setattr(damage, "start", start_thread)
+
+
+def start_thread():
+    ours, theirs = multiprocessing.Pipe()
+
+    def answer() -> None:
+        with contextlib.suppress(EOFError):
+            while True:
+                theirs.send(look(theirs.recv()))
+        theirs.close()
+
+    thread = threading.Thread(target=answer, name="decoder")
+    thread.start()
+    return thread, ours
 
 
 def cut(path: Path) -> None:
@@ -144,18 +172,6 @@ def test_background_of_depth_is_a_number(tmp_path):
 # Processes.
 
 
-def look_or_die(tasks) -> None:
-    """In a process: a decoder that some files kill."""
-    while True:
-        try:
-            task = tasks.recv()
-        except EOFError:
-            return
-        if "kills" in task.path:
-            os.kill(os.getpid(), getattr(signal, task.path.partition(" ")[2]))
-        tasks.send(Look(size=task.path))
-
-
 def test_file_that_kills_its_process_costs_that_process_only(monkeypatch):
     def start():
         context = multiprocessing.get_context("spawn")
@@ -187,7 +203,7 @@ def test_what_goes_wrong_in_a_thread_is_raised(monkeypatch):
 # A dataset.
 
 
-def test_one_of_each_kind_is_found_and_removed_with_what_says_it_is_there(sequence, tmp_path):
+def test_one_of_each_kind_is_found_and_removed_with_what_says_it_is_there(sequence, tmp_path, processes):
     preview = sequence / "depths" / f"depth_{FIRST:06d}.png"
     Image.new("RGB", (WIDTH, HEIGHT)).save(preview)
     strangers = ["notes.txt", "frames/frame_000007.bak", "frames/frame_7.png", "depths/mask_000007.exr", "mine/a.exr"]
@@ -363,7 +379,7 @@ def test_command_lists_asks_and_removes(sequence, call: Callable[..., Answer], m
     assert "Nothing is corrupted" in call(*command, "--dry-run").out
 
 
-def test_command_as_json(sequence, call: Callable[..., Answer]):
+def test_command_as_json(sequence, call: Callable[..., Answer], processes):
     name = file_of("flows", FRAME)
     cut(sequence / name)
     answer = call("purge-corrupted", sequence, "--yes", "--json", "--jobs=1")

@@ -1,22 +1,26 @@
-"""A world of fake scenes, the command that renders them, and what must hold after each of its runs."""
+"""A world of fake scenes, the program that renders them, and what must hold after each of its runs."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.faults.forked import Forked
 from tests.helpers import REPOSITORY, running, wait_until
 
 FAKE_BLENDER = Path(__file__).parent / "fake_blender.py"
 KINDS = ("depths", "normals", "flows", "segmentations")
-NUM_FRAMES = 60
+NUM_FRAMES = 24
+"""Of a scene that does not say how many it has."""
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -26,38 +30,71 @@ def tree(root: Path) -> dict[str, bytes]:
 
 @dataclass
 class World:
-    """A folder of scenes, one of data, and the command that makes the one from the other."""
+    """A folder of scenes, one of data, and the program that makes the one from the other."""
 
     folder: Path
-    blender: Path
     data: Path
     temporary: Path
-    parents: list[int] = field(default_factory=list)
+    """For temporary files."""
+    kinds: tuple[str, ...] = KINDS
+    started: list[Forked | subprocess.Popen] = field(default_factory=list)
 
-    def scene(self, name: str, **scene) -> None:
-        (self.folder / "scenes").mkdir(exist_ok=True)
-        text = json.dumps({"frames": [1, NUM_FRAMES], **scene})
-        (self.folder / "scenes" / f"{name}.blend").write_text(text)
+    @classmethod
+    def at(cls, folder: Path) -> World:
+        """A new one, without scenes."""
+        for name in ("scenes", "state", "temporary"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        # Without site-packages Python starts in a fraction of the time.
+        blender = folder / "blender"
+        blender.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E -P "{FAKE_BLENDER}" "$@"\n')
+        blender.chmod(0o755)
+        return cls(folder, folder / "data", folder / "temporary")
 
-    def begin(self, *options: str, jobs: int = 2, data: Path | None = None) -> subprocess.Popen:
-        command = [
-            sys.executable, "-P", "-m", "visionsim", "create-datasets", "--json",
-            f"--scenes-dir={self.folder / 'scenes'}", f"--datasets-dir={data or self.data}",
-            "--render-config.width=16", "--render-config.height=12", f"--render-config.jobs={jobs}",
-            f"--render-config.executable={self.blender}", f"--render-config.log-dir={self.folder / 'logs'}",
-            *(f"--render-config.{kind}" for kind in KINDS), *options,
-        ]  # fmt: skip
-        state = self.folder / "state"
-        state.mkdir(exist_ok=True)
-        environment = {
-            **os.environ, "PYTHONPATH": str(REPOSITORY), "VISIONSIM_FAKE_STATE": str(state),
-            "TMPDIR": str(self.temporary),
-        }  # fmt: skip
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.parents.append(process.pid)
+    @property
+    def scenes(self) -> Path:
+        return self.folder / "scenes"
+
+    @property
+    def state(self) -> Path:
+        """What the fake Blenders know, and tell."""
+        return self.folder / "state"
+
+    def scene(self, name: str, frames: tuple[int, int] = (1, NUM_FRAMES), **manners: Any) -> None:
+        """Make a scene, or replace it; how Blender behaves with it is no part of it, see `fake_blender`."""
+        (self.scenes / f"{name}.blend").write_text(json.dumps({"frames": frames}))
+        (self.state / f"{name}.json").write_text(json.dumps(manners))
+
+    def begin(self, *options: str, jobs: int = 2, data: Path | None = None) -> Forked:
+        """Start to render."""
+        process = Forked(self.command(*options, jobs=jobs, data=data), self.environment, self._output())
+        self.started.append(process)
         return process
 
-    def run(self, *options: str, expect: int = 0, **more) -> dict:
+    def begin_program(self, *options: str, **more: Any) -> subprocess.Popen:
+        """Start to render, in a Python of its own; that takes a second longer."""
+        command = [sys.executable, "-P", "-m", "visionsim", *self.command(*options, **more)]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, env=self.environment, **streams)
+        self.started.append(process)
+        return process
+
+    def command(self, *options: str, jobs: int = 2, data: Path | None = None) -> list[str]:
+        return [
+            "create-datasets", "--json", f"--scenes-dir={self.scenes}", f"--datasets-dir={data or self.data}",
+            "--render-config.width=16", "--render-config.height=12", f"--render-config.jobs={jobs}",
+            f"--render-config.executable={self.folder / 'blender'}", f"--render-config.log-dir={self.folder / 'logs'}",
+            *(f"--render-config.{kind}" for kind in self.kinds), *options,
+        ]  # fmt: skip
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ours = {"PYTHONPATH": REPOSITORY, "VISIONSIM_FAKE_STATE": self.state, "TMPDIR": self.temporary}
+        return {**os.environ, **{name: str(path) for name, path in ours.items()}}
+
+    def _output(self) -> Path:
+        return self.folder / f"output-{len(self.started)}"
+
+    def run(self, *options: str, expect: int = 0, **more: Any) -> dict:
         """Run to the end; returns the report."""
         out, err = self.begin(*options, **more).communicate(timeout=120)
         report = json.loads(out) if out.strip() else {"exit_code": None, "error": err}
@@ -66,8 +103,22 @@ class World:
         self.check_nothing_is_left()
         return report
 
+    def refused(self, *options: str) -> str:
+        """Run what is refused before anything is done; returns why."""
+        out, err = self.begin(*options).communicate(timeout=60)
+        answer = json.loads(out)
+        assert answer["exit_code"] == 2 and "Traceback" not in err, (answer, err)
+        return answer["error"]
+
+    def status(self, expect: int, data: Path | None = None) -> dict:
+        """What `visionsim status` says."""
+        asked = Forked(["status", "--json", str(data or self.data)], self.environment, self.folder / "status")
+        out, err = asked.communicate(timeout=60)
+        assert asked.returncode == expect, (out, err)
+        return json.loads(out)
+
     def pids(self) -> list[int]:
-        return [int(path.stem) for path in (self.folder / "state").glob("*.pid")]
+        return [int(path.stem) for path in self.state.glob("*.pid")]
 
     def check_nothing_is_left(self) -> None:
         wait_until(lambda: not any(map(running, self.pids())), "the workers' end")
@@ -76,28 +127,50 @@ class World:
     def scratch(self) -> list[Path]:
         """What runs of this world have in temporary folders."""
         folders = [Path(self.temporary), Path("/dev/shm")]
-        return [path for pid in self.parents for folder in folders for path in folder.glob(f"visionsim-{pid}-*")]
+        return [path for one in self.started for folder in folders for path in folder.glob(f"visionsim-{one.pid}-*")]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    # Without site-packages Python starts in a fraction of the time.
-    blender = tmp_path / "blender"
-    blender.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E -P "{FAKE_BLENDER}" "$@"\n')
-    blender.chmod(0o755)
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    return World(tmp_path, blender, tmp_path / "data", temporary)
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World.at(tmp_path)
+    yield world
+    for process in world.started:
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """(world, options) -> what its scenes give if nothing happens; rendered once for all that have such scenes."""
+    known: dict[Any, Path] = {}
+
+    def make(world: World, *options: str) -> Path:
+        scenes = {path.name: path.read_text() for path in world.scenes.iterdir()}
+        key = (*sorted(scenes.items()), world.kinds, options)
+        if key not in known:
+            calm = World.at(tmp_path_factory.mktemp("calm"))
+            calm.kinds = world.kinds
+            for name, text in scenes.items():
+                (calm.scenes / name).write_text(text)
+            calm.run(*options)
+            known[key] = calm.data
+        return known[key]
+
+    return make
 
 
 @pytest.fixture
-def undisturbed(world: World) -> Callable[[], dict[str, bytes]]:
-    """() -> the tree that the world's scenes give if nothing happens."""
+def undisturbed(world: World, calm: Callable[..., Path]) -> Callable[..., dict[str, bytes]]:
+    """(options) -> the tree that the world's scenes give if nothing happens."""
+    return lambda *options: tree(calm(world, *options))
 
-    def make() -> dict[str, bytes]:
-        calm = World(world.folder, world.blender, world.folder / "calm", world.temporary)
-        calm.run()
-        return tree(calm.data)
+
+@pytest.fixture
+def finished(world: World, calm: Callable[..., Path]) -> Callable[..., dict[str, bytes]]:
+    """(options) -> the same, and the world's data is that, as if a run had made it there."""
+
+    def make(*options: str) -> dict[str, bytes]:
+        shutil.copytree(calm(world, *options), world.data)
+        return tree(world.data)
 
     return make
 

@@ -2,11 +2,12 @@
 
 fake_blender --background ... --python SCRIPT -- SCRATCH
 
-Its "scene" is JSON text in a .blend: `frames` [first, last], `seconds` a frame takes, `memory` [MiB it needs, MiB more
-with each frame] and what goes wrong: `misbehave` {"open": [how, times], "7": [how, times]}; see `misbehave`.
+Its "scene" is JSON text in a .blend: `frames` [first, last]. How we behave with it is in `<scene>.json` in the folder
+VISIONSIM_FAKE_STATE: `seconds` a frame takes, `memory` [MiB it needs, MiB more with each frame] and what goes wrong:
+`misbehave` {"open": [how, times], "7": [how, times]}; see `misbehave`.
 
-Every worker leaves `<pid>.pid` in the folder VISIONSIM_FAKE_STATE, and `<pid>.renders` when it begins its first frame;
-there attempts are counted as well. A frame's bytes depend on its number alone.
+Every worker leaves `<pid>.pid` in that folder, and `<pid>.renders` when it begins its first frame; there attempts are
+counted as well. A frame's bytes depend on its number alone.
 """
 
 from __future__ import annotations
@@ -54,11 +55,11 @@ def first_time(name: str, times: int) -> bool:
 
 class Service:
     def __init__(self, scratch: Path) -> None:
-        self.scratch, self.scene, self.settings = scratch, {}, {}
+        self.scratch, self.manners, self.settings = scratch, {}, {}
         self.held: list[bytes] = []
 
     def misbehave(self, request: Request, what: str) -> Failed | None:
-        how, times = self.scene.get("misbehave", {}).get(what, ("", 0))
+        how, times = self.manners.get("misbehave", {}).get(what, ("", 0))
         if not how or not first_time(f"{Path(self.blend).stem} {what}", times):
             return None
         match how:
@@ -76,10 +77,12 @@ class Service:
         given = request.arguments
         if request.do == "open":
             text = Path(given["blend"]).read_bytes()
-            self.blend, self.scene, self.settings = given["blend"], json.loads(text), given["settings"]
+            self.blend, self.settings = given["blend"], given["settings"]
+            manners = STATE / f"{Path(self.blend).stem}.json"
+            self.manners = json.loads(manners.read_text()) if manners.exists() else {}
             refused = self.misbehave(request, "open")
-            first, last = self.scene["frames"]
-            self.hold(self.scene.get("memory", [0, 0])[0])
+            first, last = json.loads(text)["frames"]
+            self.hold(self.manners.get("memory", [0, 0])[0])
             return refused or Done(request.id, {
                 "blender": "0.0.0 fake", "digest": hashlib.sha256(text).hexdigest(), "frame_start": first,
                 "frame_end": last, "fps": 24.0, "camera": "Camera", "device": "cpu", "copies": {},
@@ -102,7 +105,7 @@ class Service:
     def render(self, frame: int, name: str) -> dict:
         (STATE / f"{os.getpid()}.renders").touch()
         width, height = self.settings["width"], self.settings["height"]
-        time.sleep(self.scene.get("seconds", 0.0))
+        time.sleep(self.manners.get("seconds", 0.0))
         picture, arrays = self.scratch / f"{name}.picture", self.scratch / f"{name}.passes"
         picture.write_bytes(png(width, height, frame))
         passes, data = {}, array.array("f")
@@ -113,7 +116,7 @@ class Service:
         matrix = [[1.0, 0.0, 0.0, frame / 8], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 4.0], [0.0, 0.0, 0.0, 1.0]]
         return {
             "picture": str(picture), "arrays": str(arrays), "passes": passes, "seconds": 0.01,
-            "memory": self.hold(self.scene.get("memory", [0, 0])[1]),
+            "memory": self.hold(self.manners.get("memory", [0, 0])[1]),
             "camera": camera_values(width=width, height=height, matrix_world=matrix),
         }  # fmt: skip
 

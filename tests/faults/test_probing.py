@@ -12,25 +12,24 @@ from visionsim.simulation.probe import seconds_of
 PROBE = ("--dry-run", "--probe")
 
 
-def test_probe_measures_and_leaves_nothing(world):
-    world.scene("room", frames=[1, 11])
-    world.scene("hall", frames=[1, 20], misbehave={"11": ["segfault", 1]})
-    before = tree(world.folder / "scenes")
+def test_probe_measures_and_leaves_nothing(world, undisturbed):
+    world.scene("room", frames=(1, 11))
+    world.scene("hall", frames=(1, 20), misbehave={"11": ["segfault", 1]})
+    before = tree(world.scenes)
     document = world.run(*PROBE)
     assert not world.data.exists() and not (world.folder / "logs").exists()
-    assert tree(world.folder / "scenes") == before
+    assert tree(world.scenes) == before
     frames = {row["scene"]: row["frame"] for row in document["probe"]["scenes"]}
     assert frames == {"room": 6, "hall": 11}, "the middle of each, whatever killed a worker once"
     assert document["probe"]["workers"] == 2
     assert all(row["num_bytes"] > 0 for row in document["probe"]["scenes"])
-    world.run()
-    size = sum(len(data) for data in tree(world.data).values())
+    size = sum(len(data) for data in undisturbed().values())
     assert document["disk_bytes"] == pytest.approx(size, rel=0.3)
 
 
 def test_scene_that_cannot_be_probed_is_told(world):
-    world.scene("room", frames=[1, 9])
-    world.scene("hall", frames=[1, 9], misbehave={"5": ["raise", 99]})
+    world.scene("room", frames=(1, 9))
+    world.scene("hall", frames=(1, 9), misbehave={"5": ["raise", 99]})
     document = world.run(*PROBE, expect=1)
     errors = {row["scene"]: row["error"] for row in document["probe"]["scenes"]}
     assert errors["room"] is None and "Out of memory" in errors["hall"]

@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from visionsim.simulation.protocol import MARKER, PROTOCOL, Done, Failed, Hello, Request, decode, encode
 
-FLOOD_LINES = 4000
+FLOOD_LINES = 2000
+"""Twice what a pipe holds."""
 LONG = 3600.0
 
 
@@ -125,8 +126,9 @@ class Worker:
                 os._exit(11)
             case "slow":
                 time.sleep(0.3)
-            case "work":
-                while time.process_time() < 2.0:
+            case "work" | "work a second":
+                until = time.process_time() + (2.0 if behaviour == "work" else 1.0)
+                while time.process_time() < until:
                     pass
             case "flood":
                 for index in range(FLOOD_LINES):

@@ -60,7 +60,7 @@ class Model:
         self.workers: dict[int, ModelWorker] = {}
         self.rendered: list[FrameTask] = []
         """Answered, and not yet written or failed."""
-        self.added: list[FrameTask] = []
+        self.added: dict[FrameTask, None] = {}
         self.ended: dict[FrameTask, str] = {}
         self.failed_scenes: list[str] = []
         self.opened: list[str] = []
@@ -76,7 +76,7 @@ class Model:
 
     def add(self, *jobs: Job) -> list:
         if not self.interrupted:
-            self.added += [FrameTask(job.scene, job.sequence, frame) for job in jobs for frame in job.frames]
+            self.added |= {FrameTask(job.scene, job.sequence, frame): None for job in jobs for frame in job.frames}
         return self.act(self.queue.add(jobs))
 
     def ready(self, number: int) -> list:
@@ -169,7 +169,7 @@ class Model:
         else:
             assert not any(isinstance(sent, OpenTask) for sent in worker.sent)
             assert worker.scene == task.scene, f"{task} sent to a worker that has {worker.scene} open"
-            assert task in self.pending, f"{task} is sent though it is in hand elsewhere, or has ended"
+            assert self.is_pending(task), f"{task} is sent though it is in hand elsewhere, or has ended"
         worker.sent.append(task)
         assert len(worker.sent) <= SENT_AHEAD
 
@@ -188,17 +188,24 @@ class Model:
         sent = {task for worker in self.workers.values() for task in worker.sent if isinstance(task, FrameTask)}
         return sent.union(self.rendered)
 
+    def is_pending(self, task: FrameTask) -> bool:
+        """Nobody has begun the frame, and it has not ended."""
+        return task not in self.ended and task not in self.in_hand and task in self.added
+
     @property
     def pending(self) -> list[FrameTask]:
-        """Frames that nobody has begun and that have not ended."""
-        in_hand = self.in_hand
-        return [task for task in self.added if task not in self.ended and task not in in_hand]
+        """All such frames."""
+        begun = self.in_hand.union(self.ended)
+        return [task for task in self.added if task not in begun]
 
     def check(self) -> None:
         """What holds after every event."""
+        pending = []
         for frame in self.pending:
             if frame.scene in self.failed_scenes:  # Also those that come back from a worker that had it open.
                 self.ended[frame] = "failed with its scene"
+            else:
+                pending.append(frame)
         assert self.queue.unwritten == len(self.rendered)
         idle = [w for w in self.workers.values() if w.ready and not w.sent and not w.leaving]
         busy = [worker for worker in self.workers.values() if worker.sent]
@@ -207,14 +214,14 @@ class Model:
         )
         assert self.queue.finished or outstanding, "nothing can happen any more, and there is work left"
         if not self.interrupted:
-            assert not (self.queue.finished and self.pending), "finished, with frames left"
+            assert not (self.queue.finished and pending), "finished, with frames left"
         keeping_up = len(self.rendered) < UNWRITTEN_PER_WORKER * self.queue.max_workers
         if idle and keeping_up and not self.interrupted:
             # One frame is not worth opening a scene for: each busy worker may keep one, of a scene that is not open
             # at the idle one. Whatever is beyond that, an idle worker must have been given.
-            assert len(self.pending) <= len(busy), "a worker idles while there are frames to take"
+            assert len(pending) <= len(busy), "a worker idles while there are frames to take"
             for worker in idle:
-                assert not any(task.scene == worker.scene for task in self.pending), "... of the scene it has open"
+                assert not any(task.scene == worker.scene for task in pending), "... of the scene it has open"
         for task, count in self.blames.items():
             allowed = self.queue.max_attempts + (self.queue.max_workers - 1) * isinstance(task, OpenTask)
             assert count <= allowed, f"{task} was tried {count} times"

@@ -260,7 +260,7 @@ def test_stopped_worker_is_killed(pool, client, fakes):
 
 
 def test_worker_that_works_for_long_is_left_alone(pool, client):
-    with pool(jobs=1, patience=0.4, tasks={"render 1": ("work", 1)}) as started:
+    with pool(jobs=1, patience=0.4, tasks={"render 1": ("work a second", 1)}) as started:
         assert started.run([frames("a", 1)])
     assert client.frames == [1] and not client.notes
 
@@ -312,10 +312,11 @@ def test_workers_that_exit_at_start_fail_everything_with_the_reason(pool, client
     assert len(fakes.pids()) <= 4
 
 
-def test_workers_of_another_protocol_fail_everything(pool, client):
+def test_workers_of_another_protocol_fail_everything_and_say_so(pool, client):
     with pool(jobs=1, start="wrong-protocol") as started:
         assert started.run([frames("a", 1)])
     assert set(client.failures) == {FrameTask("a", "s", 1)}
+    assert "protocol" in client.failures[FrameTask("a", "s", 1)].message
 
 
 def test_program_that_is_no_worker_fails_everything(pool, client):
@@ -517,7 +518,7 @@ def test_logs_are_kept_per_worker_and_hold_the_chatter(pool, tmp_path):
     assert [log.name for log in logs] == ["worker-00.log", "worker-01.log"]
     text = "".join(log.read_text() for log in logs)
     assert text.count("out: Blender starts") == text.count("err: Blender starts") == 2
-    assert text.count("out: chatter 3999 ") == text.count("err: chatter 3999 ") == 2
+    assert text.count("out: chatter 1999 ") == text.count("err: chatter 1999 ") == 2
 
 
 def test_no_log_file_before_it_is_asked_for(pool, tmp_path, monkeypatch):
@@ -540,12 +541,6 @@ def test_program_that_cannot_be_executed_fails_everything_with_the_reason(pool, 
     with pool(jobs=1, command=[str(tmp_path / "blender")]) as started:
         assert started.run([frames("a", 1)])
     assert "format" in client.failures[FrameTask("a", "s", 1)].message.lower()
-
-
-def test_workers_of_another_protocol_say_so(pool, client):
-    with pool(jobs=1, start="wrong-protocol") as started:
-        assert started.run([frames("a", 1)])
-    assert "protocol" in client.failures[FrameTask("a", "s", 1)].message
 
 
 def test_log_folder_that_vanishes_does_not_stop_the_run(pool, client, tmp_path):

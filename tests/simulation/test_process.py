@@ -203,7 +203,7 @@ def test_messages_come_through_a_flood_of_chatter(start, ears, tmp_path):
     lines = (tmp_path / "worker.log").read_text().splitlines()
     for stream in ("out", "err"):
         heard = [line for line in lines if line.startswith(f"{stream}: chatter")]
-        assert [int(line.split()[2]) for line in heard] == list(range(4000))
+        assert [int(line.split()[2]) for line in heard] == list(range(2000))
 
 
 def test_log_holds_what_was_said_before_there_was_a_file(start, ears, tmp_path):
