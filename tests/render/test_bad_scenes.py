@@ -14,11 +14,9 @@ from visionsim.simulation.plan import Plan
 from visionsim.simulation.report import RunReport
 from visionsim.simulation.run import AnimationRequest, DatasetRequest, run
 
-BUILDER = Path(__file__).parent / "build_closed_form.py"
-
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory, run_script) -> Path:
+def scenes(tmp_path_factory, scripts) -> Path:
     """A folder with a good scene, one without camera, one with a mirror ball for one, and one that is no scene."""
     folder = tmp_path_factory.mktemp("scenes")
     made = tmp_path_factory.mktemp("made")
@@ -29,7 +27,7 @@ def scenes(tmp_path_factory, run_script) -> Path:
             scene.description["camera"] = None
         if name == "ball":
             scene.description["camera"]["data"].update(type="PANO", panorama_type="MIRRORBALL")
-        scene.build(run_script(BUILDER), made / f"{name}.blend")
+        scene.build(scripts, made / f"{name}.blend")
         (folder / f"{name}.blend").write_bytes((made / f"{name}.blend").read_bytes())
     (folder / "noise.blend").write_bytes(bytes(range(256)) * 40)
     return folder
@@ -112,11 +110,11 @@ def test_more_kinds_later_complete_the_sequence(scenes, tmp_path, small) -> None
         ({"kind": "FISHEYE_EQUIDISTANT", "zoom": 0.05}, "fisheye cameras|animated fisheye_fov"),
     ],
 )
-def test_flow_that_blenders_vectors_get_wrong_is_refused(camera, reason, tmp_path, small, run_script) -> None:
+def test_flow_that_blenders_vectors_get_wrong_is_refused(camera, reason, tmp_path, small, scripts) -> None:
     """Something deforms, so that the vector pass is needed; of a camera whose lens changes it knows nothing."""
     scene = closed_form(width=48, height=32, deforming=True, **camera)
     scene.description["meshes"] = scene.description["meshes"][3:4]
-    scene.build(run_script(BUILDER), tmp_path / "scene.blend")
+    scene.build(scripts, tmp_path / "scene.blend")
     request = AnimationRequest(tmp_path / "scene.blend", tmp_path / "out", frame_end=FRAME_START)
     (failure,) = run(request, small, observe=lambda event: None).failures
     assert re.search(rf"vector pass \('Ball.Turning' has .*shape keys\), which .*({reason})", failure.message)

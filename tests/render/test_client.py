@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import running, wait_until
+from tests.helpers import running, wait_until, worker_pids
 from tests.render.conftest import EXECUTABLE
 from tests.render.same import assert_same_data
 from visionsim.cli.blender import render_animation
@@ -42,9 +41,9 @@ WIDTH, HEIGHT = 48, 32
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory, run_script) -> Path:
+def box(tmp_path_factory, scripts) -> Path:
     blend = tmp_path_factory.mktemp("box") / "box.blend"
-    subprocess.run([*run_script(HERE / "build_box.py"), str(blend)], check=True, capture_output=True)
+    scripts.run(HERE / "build_box.py", blend)
     return blend
 
 
@@ -63,12 +62,6 @@ def shared() -> Iterator[object]:
     """A pool of one process, for tests that need a client and nothing else."""
     with BlenderClients.pool(executable=EXECUTABLE) as pool:
         yield pool
-
-
-def workers() -> list[int]:
-    """Our children that are Blenders, from the kernel's own list."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return [int(pid) for pid in children if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def transforms(root: Path) -> dict:
@@ -221,7 +214,7 @@ def test_leaving_ends_the_process_also_while_it_renders(box, tmp_path) -> None:
         client.cycles_settings(max_samples=100_000)
         handle = client.render_animation_async()
         wait_until(lambda: (tmp_path / ".visionsim").exists(), "the render to begin", 30)
-        (worker,) = workers()
+        (worker,) = worker_pids()
         began = time.monotonic()
     assert time.monotonic() - began < 10 and not running(worker)
     assert handle.done
@@ -299,17 +292,17 @@ def test_processes_show_the_same_scene_also_those_that_take_over(box, tmp_path) 
     def update(done: int, total: int) -> None:
         progress.append((done, total))
         if done == 4:
-            os.kill(workers()[0], signal.SIGKILL)
+            os.kill(worker_pids()[0], signal.SIGKILL)
 
     with BlenderClients.spawn(jobs=2, executable=EXECUTABLE) as clients:
         prepare(clients, box, tmp_path / "two")
         edit(clients)
-        os.kill(workers()[0], signal.SIGKILL)
+        os.kill(worker_pids()[0], signal.SIGKILL)
         report = clients.render_animation(update_fn=update)
     assert report.exit_code == 0 and any("SIGKILL" in note for note in report.notes)
     assert progress[0] == (0, 12) and progress[-1] == (12, 12)
     assert_same_data(tmp_path / "one", tmp_path / "two")
-    assert not workers()
+    assert not worker_pids()
 
 
 def test_job_gives_what_the_command_gives(box, tmp_path) -> None:

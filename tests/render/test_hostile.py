@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.bad_inputs import LACKING, REQUESTS, SCENES
+from tests.render.scripts import script_command
 from visionsim.errors import ConfigError, IncompleteScene
 from visionsim.simulation.plan import Plan, SceneInfo
 from visionsim.simulation.report import RunReport
@@ -47,9 +48,9 @@ class Hostile:
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory, run_script) -> Hostile:
+def hostile(tmp_path_factory, executable) -> Hostile:
     made = Hostile(tmp_path_factory.mktemp("hostile"), tmp_path_factory.mktemp("watched"))
-    command = [*run_script(BUILDER), str(made.folder), str(made.watched)]
+    command = [*script_command(executable, BUILDER), str(made.folder), str(made.watched)]
     built = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (made.folder / "crashing" / "good.blend").exists(), built.stdout + built.stderr
     for path in made.watched.iterdir():  # The builder's own evaluations.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -29,18 +28,16 @@ EXPECTED = {
 """Path and class of ids 1, 2, ... but for those of geometry nodes, which stand between Moving and Square."""
 
 
-def build(run_script, folder: Path, *options: str) -> Path:
+def build(scripts, folder: Path, *options: str) -> Path:
     blend = folder / "copies.blend"
-    done = subprocess.run(
-        [*run_script(HERE / "build_instances.py"), str(blend), *options], capture_output=True, text=True, timeout=100
-    )
-    assert blend.exists(), done.stdout + done.stderr
+    output = scripts.run(HERE / "build_instances.py", blend, *options)
+    assert blend.exists(), output
     return blend
 
 
 @pytest.fixture(scope="module")
-def blend(tmp_path_factory, run_script) -> Path:
-    return build(run_script, tmp_path_factory.mktemp("instances"))
+def blend(tmp_path_factory, scripts) -> Path:
+    return build(scripts, tmp_path_factory.mktemp("instances"))
 
 
 @pytest.fixture
@@ -120,20 +117,20 @@ def test_flow_of_copies_that_move_is_that_of_their_instancer(blend, tmp_path, co
         assert np.abs(sign * flow[names[0]][motion == "rigid"].mean() - expected) < 0.1 * expected
 
 
-def test_pictures_do_not_change(blend, tmp_path, config, run_script) -> None:
+def test_pictures_do_not_change(blend, tmp_path, config, scripts) -> None:
     render(blend, tmp_path / "ours", config, frame_end=2)
     names = "width height max_samples adaptive_threshold use_denoising seed file_format bit_depth".split()
     wanted = {name: getattr(config, name) for name in names}
     wanted.update(blend=str(blend), frames=[1, 2], output=str(tmp_path / "plain_%d.png"))
     (tmp_path / "plain.json").write_text(json.dumps(wanted))
-    subprocess.run([*run_script(HERE / "plain_render.py"), str(tmp_path / "plain.json")], check=True, timeout=200)
+    scripts.run(HERE / "plain_render.py", tmp_path / "plain.json")
     for frame in (1, 2):
         ours = np.asarray(Image.open(tmp_path / "ours" / "frames" / f"frame_{frame:06d}.png"))
         assert ours.std() > 5 and np.array_equal(ours, np.asarray(Image.open(tmp_path / f"plain_{frame}.png")))
 
 
-def test_particles_that_are_born_later_have_their_ids_from_the_start(tmp_path, config, run_script) -> None:
-    blend = build(run_script, tmp_path, "particles")
+def test_particles_that_are_born_later_have_their_ids_from_the_start(tmp_path, config, scripts) -> None:
+    blend = build(scripts, tmp_path, "particles")
     config = dataclasses.replace(config, normals=False, flows=False)
     labels = render(blend, tmp_path / "late", config, frame_start=6)["labels"]
     assert labels == render(blend, tmp_path / "early", config, frame_end=1)["labels"]

@@ -19,7 +19,6 @@ from tests.render.conftest import EXECUTABLE
 from tests.render.leaking import BUILDER, render_and_watch
 from tests.render.same import assert_same_data
 
-HERE = Path(__file__).parent
 KINDS = ("depths", "normals", "flows", "segmentations")
 NUM_FRAMES = 30
 
@@ -77,11 +76,11 @@ class Command:
 
 
 @pytest.fixture(scope="module")
-def blend(tmp_path_factory, run_script) -> Path:
+def blend(tmp_path_factory, scripts) -> Path:
     scene = closed_form(width=64, height=48)
     scene.description["frame_end"] = FRAME_START + NUM_FRAMES - 1
     path = tmp_path_factory.mktemp("killed") / "scene.blend"
-    scene.build(run_script(HERE / "build_closed_form.py"), path)
+    scene.build(scripts, path)
     return path
 
 
@@ -137,10 +136,10 @@ def test_stopped_worker_is_replaced(blend, undisturbed, tmp_path) -> None:
     assert_same_data(root, undisturbed)
 
 
-def test_leaking_scene_does_not_fill_memory(tmp_path, config, run_script) -> None:
+def test_leaking_scene_does_not_fill_memory(tmp_path, config, scripts) -> None:
     """Its script keeps 1 MiB more whenever the frame is set; `make bench` shows it over 500 frames."""
     blend = tmp_path / "leaking.blend"
-    subprocess.run([*run_script(BUILDER), str(blend), "120"], check=True, capture_output=True)
+    scripts.run(BUILDER, blend, 120)
     report, held = render_and_watch(blend, tmp_path / "data", config)
     assert report.exit_code == 0 and len(held) == 120
     assert any("grew from" in note for note in report.notes)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -39,38 +38,35 @@ TOLERANCE = 2e-6
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory, run_script):
+def build(tmp_path_factory, scripts):
     """(mechanisms) -> a .blend that has them, made by the Blender under test."""
 
     def make(*mechanisms: str) -> Path:
         blend = tmp_path_factory.mktemp("motion") / "scene.blend"
-        call(run_script(HERE / "build_motion.py"), blend, *mechanisms)
+        call(scripts, "build_motion.py", blend, *mechanisms)
         return blend
 
     return make
 
 
 @pytest.fixture(scope="module")
-def evaluate(tmp_path_factory, run_script):
+def evaluate(tmp_path_factory, scripts):
     """(blend, visits) -> the answers of evaluate_motion.py."""
 
     def ask(blend: Path, visits: list[dict]) -> list[dict]:
         folder = tmp_path_factory.mktemp("evaluated")
         request = {"blend": str(blend), "visits": visits, "out": str(folder / "out.json")}
         (folder / "request.json").write_text(json.dumps(request))
-        call(run_script(HERE / "evaluate_motion.py"), folder / "request.json")
+        call(scripts, "evaluate_motion.py", folder / "request.json")
         answers: list[dict] = json.loads((folder / "out.json").read_text())
         return answers
 
     return ask
 
 
-def call(command: list[str], *arguments: object) -> None:
-    finished = subprocess.run(
-        [*command, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
-    )
-    output = finished.stdout + finished.stderr
-    assert finished.returncode == 0 and "Traceback" not in output, output
+def call(scripts, script: str, *arguments: object) -> None:
+    output = scripts.run(HERE / script, *arguments)
+    assert "Traceback" not in output, output
 
 
 def deviations(original: dict, stretched: dict) -> dict[str, float]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.damage import DAMAGES, JOURNALS, document, file_of
-from tests.render.closed_form import BUILDER, build_all, closed_form
+from tests.render.closed_form import build_all, closed_form
 from tests.render.conftest import EXECUTABLE
 from visionsim.cli import main
 from visionsim.simulation.config import RenderConfig
@@ -32,7 +31,7 @@ CAMERAS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory, run_script) -> Path:
+def rendered(tmp_path_factory, scripts) -> Path:
     """A folder with `scenes`, those of CAMERAS and an awkward one, and the `datasets` rendered from them.
 
     The awkward one has hair, volume, cut-outs and more; its flow comes from Blender's vector pass.
@@ -41,10 +40,9 @@ def rendered(tmp_path_factory, run_script) -> Path:
     scenes = folder / "scenes"
     scenes.mkdir()
     made = {scenes / f"{name}.blend": closed_form(width=96, height=72, **camera) for name, camera in CAMERAS.items()}
-    build_all(run_script(BUILDER), made)
-    command = [*run_script(HERE / "build_awkward.py"), str(scenes / "awkward.blend")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert (scenes / "awkward.blend").exists(), done.stdout + done.stderr
+    build_all(scripts, made)
+    output = scripts.run(HERE / "build_awkward.py", scenes / "awkward.blend")
+    assert (scenes / "awkward.blend").exists(), output
     config = RenderConfig(
         executable=EXECUTABLE, width=96, height=72, max_samples=1, use_denoising=False, log_dir=folder / "logs",
         depths=True, normals=True, flows=True, segmentations=True,
