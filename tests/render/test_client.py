@@ -336,17 +336,20 @@ def test_processes_show_the_same_scene_also_those_that_take_over(undisturbed, bo
     assert not worker_pids()
 
 
-def test_job_gives_what_the_command_gives(box, tmp_path) -> None:
+def test_job_gives_what_the_command_gives(shared, box, tmp_path) -> None:
     config = RenderConfig(
         executable=EXECUTABLE, width=WIDTH, height=HEIGHT, max_samples=1, use_denoising=False, depths=True,
         log_dir=tmp_path / "logs", keyframe_multiplier=2.0,
     )  # fmt: skip
     render_animation(box, tmp_path / "command", frame_end=4, render_config=config)
-    with BlenderClients.spawn(jobs=2, executable=EXECUTABLE) as clients:
-        report = render_job(clients, box, tmp_path / "job", config, frame_end=4)
+
+    def job(client: BlenderClient) -> None:
+        report = render_job(client, box, tmp_path / "job", config, frame_end=4)
         assert report.to_json()["frames_rendered"] == 3
-        plan = clients.render_animation(dry_run=True)
+        plan = client.render_animation(dry_run=True)
         assert isinstance(plan, Plan) and plan.num_frames == 11
+
+    shared.apply(job)
     assert_same_data(tmp_path / "command", tmp_path / "job")
 
 

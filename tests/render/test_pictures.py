@@ -134,7 +134,7 @@ def test_sequences_of_a_scene_are_disjoint_on_disk(blend, tmp_path, config) -> N
     (tmp_path / "scenes").mkdir()
     (tmp_path / "scenes" / "one.blend").write_bytes(blend.read_bytes())
     request = DatasetRequest(tmp_path / "scenes", tmp_path / "data", sequences_per_scene=3, num_frames=1)
-    report = run(request, dataclasses.replace(config, jobs=2, depths=False), observe=lambda event: None)
+    report = run(request, dataclasses.replace(config, depths=False), observe=lambda event: None)
     assert report.exit_code == 0
     folders = sorted((tmp_path / "data" / "renders" / "one").iterdir())
     assert [folder.name for folder in folders] == [f"001-{frame:05d}-{frame + 1:05d}" for frame in FRAMES]
