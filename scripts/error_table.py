@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.render.errors import COLUMNS, Errors, measure, render_all, version_of
 from tests.render.scenes import FAMILY, scene
+from tests.render.scripts import Blender
 
 
 def main() -> int:
@@ -42,8 +43,8 @@ def main() -> int:
     blocks: dict[str, dict[str, Errors]] = {}
     for executable in arguments.blender or [None]:
         print(f"Rendering {len(names)} scenes with {executable or sys.executable} ...", file=sys.stderr, flush=True)
-        with tempfile.TemporaryDirectory(prefix="visionsim-proof-") as folder:
-            rendered = render_all({name: scene(name) for name in names}, Path(folder) / "all", executable)
+        with tempfile.TemporaryDirectory(prefix="visionsim-proof-") as folder, Blender(executable) as scripts:
+            rendered = render_all({name: scene(name) for name in names}, Path(folder) / "all", executable, scripts)
             errors = {name: measure(result) for name, result in rendered.items()}
             version = version_of(rendered)
         blocks[version] = errors

@@ -21,9 +21,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.render.closed_form import BUILDER, FRAME_START, ClosedForm, build_all, closed_form, plane, script_command
+from tests.render.closed_form import FRAME_START, ClosedForm, build_all, closed_form, plane
 from tests.render.errors import edges, slug
 from tests.render.scenes import DOF, still, upright, variant
+from tests.render.scripts import Blender, script_command
 from visionsim.io.exr import read_passes
 
 RENDERER = Path(__file__).parent / "render_passes.py"
@@ -263,7 +264,8 @@ FACTS: dict[str, Callable[[Measured], str]] = {
 def measure(executable: str | None, folder: Path) -> list[str]:
     """Version, then every fact."""
     measured = Measured(folder)
-    build_all(script_command(executable, BUILDER), {folder / f"{slug(n)}.blend": scene for n, scene in SCENES.items()})
+    with Blender(executable) as scripts:
+        build_all(scripts, {folder / f"{slug(n)}.blend": scene for n, scene in SCENES.items()})
     for name, (scene, settings) in ASKED.items():
         measured.ask(name, scene, **settings)
     tasks = folder / "tasks.json"

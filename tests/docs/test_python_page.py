@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.helpers import REPOSITORY
-from tests.render.closed_form import BUILDER, FRAME_START, build_all, closed_form
-from tests.render.conftest import executable, run_script  # noqa: F401  Fixtures.
+from tests.render.closed_form import FRAME_START, build_all, closed_form
+from tests.render.conftest import executable, scripts  # noqa: F401  Fixtures.
 from visionsim.dataset.schema import read_document
 from visionsim.simulation.blender import BlenderClient
 from visionsim.simulation.process import blender_command
@@ -19,10 +19,10 @@ PAGE = REPOSITORY / "docs" / "python.md"
 
 
 @pytest.fixture
-def examples(executable, run_script, tmp_path, monkeypatch) -> list[str]:  # noqa: F811
+def examples(executable, scripts, tmp_path, monkeypatch) -> list[str]:  # noqa: F811
     """The page's ```python blocks; their scenes are in the current folder."""
     scene = closed_form(width=96, height=64)
-    build_all(run_script(BUILDER), {tmp_path / "room.blend": scene, tmp_path / "garden.blend": scene})
+    build_all(scripts, {tmp_path / "room.blend": scene, tmp_path / "garden.blend": scene})
     monkeypatch.chdir(tmp_path)
     if executable is not None:  # The examples name none: then it is this Python's bpy, else the one on PATH.
         monkeypatch.setattr("visionsim.simulation.blender.blender_command", lambda given: blender_command(executable))

@@ -226,7 +226,7 @@ def cast(bodies: list[Body], camera: AnyCamera, time: int) -> dict[str, np.ndarr
                 inverse_transpose = np.linalg.inv(body.matrices[time][:3, :3]).T
                 normal = between(weights, body.corner_normals @ inverse_transpose.T, body.triangles[triangle])
             normal = normal / np.linalg.norm(normal, axis=-1, keepdims=True)
-            facing = np.where((normal * rays[pixel]).sum(-1) > 0, -1.0, 1.0)
+            facing = np.where(dot(normal, rays[pixel]) > 0, -1.0, 1.0)
             result["normal"][pixel] = (normal * facing[:, None]) @ camera.c2w[time][:3, :3]
             for name, other in (("forward", time + 1), ("backward", time - 1)):
                 moved = between(weights, body.world(other), body.triangles[triangle])
@@ -237,7 +237,14 @@ def cast(bodies: list[Body], camera: AnyCamera, time: int) -> dict[str, np.ndarr
 
 def between(weights: np.ndarray, values: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """(N, 3): values (V, 3) of the corners (N, 3) of triangles, weighted (N, 3)."""
-    return (weights[:, :, None] * values[corners]).sum(axis=1)
+    result: np.ndarray = np.einsum("nc,nci->ni", weights, values[corners])
+    return result
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N,): scalar products of vectors (N, 3)."""
+    result: np.ndarray = np.einsum("ni,ni->n", a, b)
+    return result
 
 
 AT_ONCE = 500_000
@@ -305,12 +312,12 @@ def intersect(
     """Möller and Trumbore: hit (N,), distance in units of the rays, barycentric u and v of b and c; all (N, 3)."""
     edge1, edge2 = b - a, c - a
     p = np.cross(rays, edge2)
-    determinant = (p * edge1).sum(-1)
+    determinant = dot(p, edge1)
     with np.errstate(divide="ignore", invalid="ignore"):
         s = origins - a
-        u = (p * s).sum(-1) / determinant
+        u = dot(p, s) / determinant
         q = np.cross(s, edge1)
-        v = (rays * q).sum(-1) / determinant
-        t = (q * edge2).sum(-1) / determinant
+        v = dot(rays, q) / determinant
+        t = dot(q, edge2) / determinant
         hit = (np.abs(determinant) > 1e-14) & (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 1e-9)
     return hit, t, u, v

@@ -375,4 +375,3 @@ for folder, builders in made.items():
     os.makedirs(FOLDER)
     for build in builders:
         build()
-os._exit(0)  # Fluids make some versions crash at their end.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.reference.raycast import AnyCamera, Body, Camera, Fisheye, Globe, Parallel, cast
+from tests.render.scripts import Blender
 
 BUILDER = Path(__file__).parent / "build_closed_form.py"
 FRAME_START, NUM_FRAMES = 5, 3
@@ -126,28 +125,21 @@ class ClosedForm:
             self.bodies.append(body)
         return body
 
-    def build(self, command: list[str], blend: Path) -> None:
-        """Have a Blender store it; `command` runs a script with arguments."""
-        build_all(command, {blend: self})
+    def build(self, blender: Blender, blend: Path) -> None:
+        """Have a Blender store it."""
+        build_all(blender, {blend: self})
 
 
-def script_command(executable: str | None, script: Path) -> list[str]:
-    """The command, to which arguments are appended, that runs a script inside a Blender: `RenderConfig.executable`."""
-    if executable is None or Path(executable).name.startswith("python"):
-        return [executable or sys.executable, str(script)]
-    return [executable, "--background", "--factory-startup", "--python", str(script), "--"]
-
-
-def build_all(command: list[str], scenes: Mapping[Path, ClosedForm]) -> None:
-    """Have one Blender store all scenes; `command` runs a script with arguments."""
-    arguments = []
+def build_all(blender: Blender, scenes: Mapping[Path, ClosedForm]) -> None:
+    """Have a Blender store all scenes."""
+    arguments: list[Path] = []
     for blend, scene in scenes.items():
         description = blend.with_suffix(".json")
         description.write_text(json.dumps(scene.description))
-        arguments += [str(description), str(blend)]
-    finished = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300, check=False)
+        arguments += [description, blend]
+    output = blender.run(BUILDER, *arguments)
     missing = [blend.name for blend in scenes if not blend.exists()]
-    assert not missing, f"Blender did not make {missing}:\n{finished.stdout}{finished.stderr}"
+    assert not missing, f"Blender did not make {missing}:\n{output}"
 
 
 def closed_form(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.render.closed_form import script_command
+from tests.render.scripts import Blender
 from visionsim.simulation.config import RenderConfig
 
 EXECUTABLE = os.environ.get("VISIONSIM_TEST_EXECUTABLE")
@@ -38,14 +38,20 @@ def executable() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def run_script(executable: str | None):
-    """(script) -> command, to which its arguments are appended, that runs one of the tests' scripts inside Blender."""
-    return lambda script: script_command(executable, script)
+def scripts(executable: str | None) -> Iterator[Blender]:
+    """Runs the tests' own scripts inside a Blender, all of them in one process."""
+    with Blender(executable) as blender:
+        yield blender
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> RenderConfig:
     """Small, quick, all kinds of ground truth."""
+    return small_config(tmp_path / "logs")
+
+
+def small_config(log_dir: Path) -> RenderConfig:
+    """The same, for what several tests share."""
     return RenderConfig(
         executable=EXECUTABLE,
         width=96,
@@ -56,18 +62,18 @@ def config(tmp_path: Path) -> RenderConfig:
         normals=True,
         flows=True,
         segmentations=True,
-        log_dir=tmp_path / "logs",
+        log_dir=log_dir,
     )
 
 
 @pytest.fixture(scope="session")
-def blender_knows(run_script, tmp_path_factory):
+def blender_knows(scripts, tmp_path_factory):
     """(expression) -> whether it is true in the Blender under test."""
 
     def ask(expression: str) -> bool:
         script = tmp_path_factory.mktemp("asked") / "ask.py"
         script.write_text(f"import bpy\nprint('answer:', bool({expression}))\n")
-        output = subprocess.run(run_script(script), capture_output=True, text=True, timeout=60, check=True).stdout
+        output = scripts.run(script)
         (line,) = (line for line in output.splitlines() if line.startswith("answer:"))
         return line == "answer: True"
 

@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from tests.reference.raycast import Body, Globe, Panorama
-from tests.render.closed_form import BUILDER, FRAME_START, NUM_FRAMES, ClosedForm, build_all, script_command
+from tests.render.closed_form import FRAME_START, NUM_FRAMES, ClosedForm, build_all
+from tests.render.scripts import Blender
 from visionsim.cameras import camera_from_document
 from visionsim.dataset.kinds import KINDS
 from visionsim.io.exr import read_exr
@@ -122,15 +123,17 @@ class Rendered:
         return np.squeeze(np.stack([channels[name] for name in names], axis=-1))
 
 
-def render_all(scenes: Mapping[str, ClosedForm], folder: Path, executable: str | None) -> dict[str, Rendered | str]:
-    """Name -> what was rendered, or why not; `folder` is filled.
+def render_all(
+    scenes: Mapping[str, ClosedForm], folder: Path, executable: str | None, scripts: Blender
+) -> dict[str, Rendered | str]:
+    """Name -> what was rendered, or why not; `folder` is filled. `scripts` builds the scenes.
 
     Scenes of one size are rendered in one run. What is refused is tried again without flow.
     """
     result: dict[str, Rendered | str] = {}
     blends = {name: folder / "made" / f"{slug(name)}.blend" for name in scenes}
     (folder / "made").mkdir(parents=True)
-    build_all(script_command(executable, BUILDER), {blends[name]: scenes[name] for name in scenes})
+    build_all(scripts, {blends[name]: scenes[name] for name in scenes})
     sizes = {name: (scene.camera.width, scene.camera.height) for name, scene in scenes.items()}
     for width, height in sorted(set(sizes.values())):
         config = RenderConfig(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.reference.raycast import Body, cast
 from tests.render.closed_form import FRAME_START, ClosedForm, build_all, closed_form, look_at, plane, pose, triangles
 from tests.render.conftest import EXECUTABLE
 from tests.render.errors import edges
+from tests.render.scripts import Blender
 from visionsim.io.exr import read_exr
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.run import AnimationRequest, DatasetRequest, run
@@ -318,7 +318,7 @@ def in_folder(value: Any, folder: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def rendered(request, tmp_path_factory, run_script) -> Rendered:
+def rendered(request, tmp_path_factory, scripts) -> Rendered:
     folder = tmp_path_factory.mktemp("any-scene")
     (folder / "scenes").mkdir()
     scenes = {}
@@ -335,7 +335,7 @@ def rendered(request, tmp_path_factory, run_script) -> Rendered:
         )  # fmt: skip
         scenes[name] = scene
     blends = {name: folder / "scenes" / f"{name}.blend" for name in cases}
-    build_all(run_script(HERE / "build_closed_form.py"), {blends[name]: scenes[name] for name in cases})
+    build_all(scripts, {blends[name]: scenes[name] for name in cases})
 
     config = RenderConfig(
         executable=EXECUTABLE, **SIZE, max_samples=2, use_denoising=False, log_dir=folder, autoexec=True, seed=3,
@@ -360,7 +360,7 @@ def rendered(request, tmp_path_factory, run_script) -> Rendered:
         for name, case in cases.items()
     ]  # fmt: skip
     (folder / "plain.json").write_text(json.dumps(plain))
-    subprocess.run([*run_script(HERE / "plain_render.py"), str(folder / "plain.json")], check=True, timeout=300)
+    scripts.run(HERE / "plain_render.py", folder / "plain.json")
     failures = {failure.scene: failure.message for failure in report.failures}
     notes = {name: [note for note in report.notes if note.startswith(f"Scene {name}: ")] for name in cases}
     return Rendered(folder, scenes, failures, notes, log)
@@ -454,7 +454,7 @@ def test_ground_truth_matches_geometry(rendered: Rendered, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_picture_is_what_blender_renders(rendered: Rendered, name: str, run_script) -> None:
+def test_picture_is_what_blender_renders(rendered: Rendered, name: str) -> None:
     for data in ("data", "pictures")[bool(CASES[name].refused) :]:
         ours = [
             np.asarray(Image.open(rendered.sequence(name, data) / "frames" / f"frame_{frame:06d}.png"))
@@ -468,8 +468,8 @@ def test_picture_is_what_blender_renders(rendered: Rendered, name: str, run_scri
                 x for x in json.loads((rendered.folder / "plain.json").read_text()) if f"/{name}." in x["blend"]
             )
             (rendered.folder / "again.json").write_text(json.dumps({**plain, "output": str(again)}))
-            script = [*run_script(HERE / "plain_render.py"), str(rendered.folder / "again.json")]
-            subprocess.run(script, check=True, timeout=300)
+            with Blender(EXECUTABLE) as alone:
+                alone.run(HERE / "plain_render.py", rendered.folder / "again.json")
             assert same_pictures(ours, again), data
 
 
@@ -492,10 +492,10 @@ def test_user_is_told_what_matters(rendered: Rendered, name: str) -> None:
     assert way in rendered.log
 
 
-def test_large_picture_is_not_lost_in_tiles(tmp_path, config, run_script) -> None:
+def test_large_picture_is_not_lost_in_tiles(tmp_path, config, scripts) -> None:
     """Past 8192 pixels Cycles renders in tiles, whatever one sets."""
     scene = closed_form(width=8200, height=8, ball=(20, 10), smooth=False)
-    scene.build(run_script(HERE / "build_closed_form.py"), tmp_path / "scene.blend")
+    scene.build(scripts, tmp_path / "scene.blend")
     config = dataclasses.replace(config, width=8200, height=8, max_samples=1)
     request = AnimationRequest(tmp_path / "scene.blend", tmp_path / "out", FRAMES[0], FRAMES[0])
     assert run(request, config, observe=lambda event: None).exit_code == 0

@@ -17,7 +17,6 @@ from tests.render.closed_form import FRAME_START, NUM_FRAMES, build_all, closed_
 from visionsim.dataset.kinds import KINDS
 from visionsim.dataset.schema import read_document
 
-HERE = Path(__file__).parent
 GUIDES = REPOSITORY / "docs" / "guides"
 FRAMES = list(range(FRAME_START, FRAME_START + NUM_FRAMES))
 FPS = 25.0
@@ -29,12 +28,12 @@ def scene():
 
 
 @pytest.fixture(scope="module")
-def blends(scene, tmp_path_factory, run_script) -> list[Path]:
+def blends(scene, tmp_path_factory, scripts) -> list[Path]:
     """Two scenes; their folder has a space in its name."""
     folder = tmp_path_factory.mktemp("guides") / "my scenes"
     folder.mkdir()
     blends = [folder / "hall.blend", folder / "yard.blend"]
-    build_all(run_script(HERE / "build_closed_form.py"), dict.fromkeys(blends, scene))
+    build_all(scripts, dict.fromkeys(blends, scene))
     return blends
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 
 from tests.bad_inputs import LACKING, REQUESTS, SCENES
 from visionsim.errors import ConfigError, IncompleteScene
+from visionsim.simulation import pool
+from visionsim.simulation.jobs import JobQueue
 from visionsim.simulation.plan import Plan, SceneInfo
 from visionsim.simulation.report import RunReport
 from visionsim.simulation.run import AnimationRequest, DatasetRequest, run
@@ -47,11 +50,10 @@ class Hostile:
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory, run_script) -> Hostile:
+def hostile(tmp_path_factory, scripts) -> Hostile:
     made = Hostile(tmp_path_factory.mktemp("hostile"), tmp_path_factory.mktemp("watched"))
-    command = [*run_script(BUILDER), str(made.folder), str(made.watched)]
-    built = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert (made.folder / "crashing" / "good.blend").exists(), built.stdout + built.stderr
+    output = scripts.run(BUILDER, made.folder, made.watched)
+    assert (made.folder / "crashing" / "good.blend").exists(), output
     for path in made.watched.iterdir():  # The builder's own evaluations.
         path.unlink() if path.is_file() else subprocess.run(["rm", "-r", path], check=True)
     return made
@@ -179,7 +181,9 @@ def test_what_a_scene_lacks_is_told_and_with_strict_refused(hostile, tmp_path, s
     assert list(tmp_path.iterdir()) == []
 
 
-def test_scenes_that_crash_blender_fail_alone(hostile, tmp_path, small) -> None:
+def test_scenes_that_crash_blender_fail_alone(hostile, tmp_path, small, monkeypatch) -> None:
+    # One attempt less than usual: tests/simulation/test_jobs.py counts them.
+    monkeypatch.setattr(pool, "JobQueue", functools.partial(JobQueue, max_attempts=2))
     trusting = dataclasses.replace(small, autoexec=True, jobs=2)
     report = run(DatasetRequest(hostile.folder / "crashing", tmp_path / "data"), trusting, observe=lambda event: None)
     assert isinstance(report, RunReport) and report.exit_code == 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.render.conftest import small_config
 from visionsim.io.exr import read_exr
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.labels import LabelRules
@@ -29,22 +30,24 @@ EXPECTED = {
 """Path and class of ids 1, 2, ... but for those of geometry nodes, which stand between Moving and Square."""
 
 
-def build(run_script, folder: Path, *options: str) -> Path:
+def build(scripts, folder: Path, *options: str) -> Path:
     blend = folder / "copies.blend"
-    done = subprocess.run(
-        [*run_script(HERE / "build_instances.py"), str(blend), *options], capture_output=True, text=True, timeout=100
-    )
-    assert blend.exists(), done.stdout + done.stderr
+    output = scripts.run(HERE / "build_instances.py", blend, *options)
+    assert blend.exists(), output
     return blend
 
 
 @pytest.fixture(scope="module")
-def blend(tmp_path_factory, run_script) -> Path:
-    return build(run_script, tmp_path_factory.mktemp("instances"))
+def blend(tmp_path_factory, scripts) -> Path:
+    return build(scripts, tmp_path_factory.mktemp("instances"))
 
 
 @pytest.fixture
 def config(config) -> RenderConfig:
+    return large(config)
+
+
+def large(config: RenderConfig) -> RenderConfig:
     return dataclasses.replace(config, width=160, height=128)
 
 
@@ -55,18 +58,30 @@ def render(blend: Path, root: Path, config: RenderConfig, **request) -> dict:
     return json.loads((root / "transforms.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def rendered(blend, tmp_path_factory) -> Path:
+    """A folder with `data`, the first three frames, and `logs`; tests do not change it."""
+    folder = tmp_path_factory.mktemp("rendered")
+    render(blend, folder / "data", large(small_config(folder / "logs")), frame_end=3)
+    return folder
+
+
+def labels_of(root: Path) -> dict:
+    return json.loads((root / "transforms.json").read_text())["labels"]
+
+
 def ids_of(root: Path, frame: int) -> np.ndarray:
     return read_exr(root / "segmentations" / f"segmentation_{frame:06d}.exr")["Y"]
 
 
-def test_table_and_ids_are_the_same_in_every_process_and_sequence(blend, tmp_path, config) -> None:
-    first = render(blend, tmp_path / "a", config, frame_end=3)
-    second = render(blend, tmp_path / "b", dataclasses.replace(config, jobs=2), frame_start=2)
-    assert first["labels"] == second["labels"]
+def test_table_and_ids_are_the_same_in_every_process_and_sequence(blend, rendered, tmp_path, config) -> None:
+    table = labels_of(rendered / "data")
+    second = render(blend, tmp_path / "out", dataclasses.replace(config, jobs=2), frame_start=2)
+    assert table == second["labels"]
     for frame in (2, 3):
-        assert np.array_equal(ids_of(tmp_path / "a", frame), ids_of(tmp_path / "b", frame))
-    labels = list(first["labels"].values())
-    assert [int(key) for key in first["labels"]] == list(range(1, len(labels) + 1))
+        assert np.array_equal(ids_of(rendered / "data", frame), ids_of(tmp_path / "out", frame))
+    labels = list(table.values())
+    assert [int(key) for key in table] == list(range(1, len(labels) + 1))
     # The same on every Blender that this test runs on.
     generated = [label for label in labels if label["path"].startswith("Scatter/")]
     assert [(label["path"], label["class"]) for label in labels if label not in generated] == list(EXPECTED.items())
@@ -75,11 +90,10 @@ def test_table_and_ids_are_the_same_in_every_process_and_sequence(blend, tmp_pat
     assert motion["Moving/Trunk#0"] == "rigid" and motion["Grove/Trunk#0.0"] == "static"
 
 
-def test_each_copy_is_one_region_with_its_id(blend, tmp_path, config) -> None:
-    labels = render(blend, tmp_path / "out", config, frame_end=2)["labels"]
-    paths = {int(key): label["path"] for key, label in labels.items()}
+def test_each_copy_is_one_region_with_its_id(rendered) -> None:
+    paths = {int(key): label["path"] for key, label in labels_of(rendered / "data").items()}
     for frame in (1, 2):
-        ids = ids_of(tmp_path / "out", frame)
+        ids = ids_of(rendered / "data", frame)
         shown = {paths[number] for number in np.unique(ids) if number}
         # All but what is invisible: the sources, the empty meshes, the cards that are cut out.
         hidden = {"Card", "Child", "Leaf", "Trunk", "Scatter", "Square", *(f"Cards{i}/Card#0" for i in range(3))}
@@ -107,11 +121,11 @@ def regions(mask: np.ndarray) -> int:
     return count
 
 
-def test_flow_of_copies_that_move_is_that_of_their_instancer(blend, tmp_path, config) -> None:
-    labels = render(blend, tmp_path / "out", config, frame_start=2, frame_end=2)["labels"]
-    assert "nothing deforms" in (config.log_dir / "worker-00.log").read_text()
-    ids = ids_of(tmp_path / "out", 2)
-    flow = read_exr(tmp_path / "out" / "flows" / "flow_000002.exr")
+def test_flow_of_copies_that_move_is_that_of_their_instancer(rendered) -> None:
+    labels = labels_of(rendered / "data")
+    assert "nothing deforms" in (rendered / "logs" / "worker-00.log").read_text()
+    ids = ids_of(rendered / "data", 2)
+    flow = read_exr(rendered / "data" / "flows" / "flow_000002.exr")
     motion = np.array([labels[str(number)]["motion"] if number else "" for number in range(len(labels) + 1)])[ids]
     assert np.abs(flow["R"][motion == "static"]).max() < 1e-9
     # 0.05 units to the right at distance 6.85 of the top faces, 60 mm on 36 mm: more than 1.9 px, and a turn.
@@ -120,20 +134,19 @@ def test_flow_of_copies_that_move_is_that_of_their_instancer(blend, tmp_path, co
         assert np.abs(sign * flow[names[0]][motion == "rigid"].mean() - expected) < 0.1 * expected
 
 
-def test_pictures_do_not_change(blend, tmp_path, config, run_script) -> None:
-    render(blend, tmp_path / "ours", config, frame_end=2)
+def test_pictures_do_not_change(blend, rendered, tmp_path, config, scripts) -> None:
     names = "width height max_samples adaptive_threshold use_denoising seed file_format bit_depth".split()
     wanted = {name: getattr(config, name) for name in names}
     wanted.update(blend=str(blend), frames=[1, 2], output=str(tmp_path / "plain_%d.png"))
     (tmp_path / "plain.json").write_text(json.dumps(wanted))
-    subprocess.run([*run_script(HERE / "plain_render.py"), str(tmp_path / "plain.json")], check=True, timeout=200)
+    scripts.run(HERE / "plain_render.py", tmp_path / "plain.json")
     for frame in (1, 2):
-        ours = np.asarray(Image.open(tmp_path / "ours" / "frames" / f"frame_{frame:06d}.png"))
+        ours = np.asarray(Image.open(rendered / "data" / "frames" / f"frame_{frame:06d}.png"))
         assert ours.std() > 5 and np.array_equal(ours, np.asarray(Image.open(tmp_path / f"plain_{frame}.png")))
 
 
-def test_particles_that_are_born_later_have_their_ids_from_the_start(tmp_path, config, run_script) -> None:
-    blend = build(run_script, tmp_path, "particles")
+def test_particles_that_are_born_later_have_their_ids_from_the_start(tmp_path, config, scripts) -> None:
+    blend = build(scripts, tmp_path, "particles")
     config = dataclasses.replace(config, normals=False, flows=False)
     labels = render(blend, tmp_path / "late", config, frame_start=6)["labels"]
     assert labels == render(blend, tmp_path / "early", config, frame_end=1)["labels"]
@@ -144,12 +157,11 @@ def test_particles_that_are_born_later_have_their_ids_from_the_start(tmp_path, c
     )
 
 
-def test_another_labels_file_renews_the_document_only(blend, tmp_path, config) -> None:
-    config = dataclasses.replace(config, depths=False, normals=False, flows=False)
-    render(blend, tmp_path / "out", config, frame_end=1)
-    stamp = (tmp_path / "out" / "frames" / "frame_000001.png").stat().st_mtime_ns
-    labels = render(blend, tmp_path / "out", config, frame_end=1, labels=LabelRules({"moving": ("Moving/*",)}))[
-        "labels"
-    ]
+def test_another_labels_file_renews_the_document_only(blend, rendered, tmp_path, config) -> None:
+    root = tmp_path / "out"
+    shutil.copytree(rendered / "data", root)
+    picture = root / "frames" / "frame_000001.png"
+    stamp = picture.stat().st_mtime_ns
+    labels = render(blend, root, config, frame_end=3, labels=LabelRules({"moving": ("Moving/*",)}))["labels"]
     assert {label["class"] for label in labels.values() if label["path"].startswith("Moving/")} == {"moving"}
-    assert (tmp_path / "out" / "frames" / "frame_000001.png").stat().st_mtime_ns == stamp
+    assert picture.stat().st_mtime_ns == stamp

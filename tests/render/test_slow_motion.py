@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,8 @@ import pytest
 
 from tests.reference.raycast import Body, Camera, cast
 from visionsim.io.exr import read_exr
-from visionsim.simulation.plan import stretched_range
+from visionsim.simulation.blender import BlenderClient, BlenderClients
+from visionsim.simulation.plan import Plan, stretched_range
 from visionsim.simulation.run import AnimationRequest, run
 
 HERE = Path(__file__).parent
@@ -39,38 +40,35 @@ TOLERANCE = 2e-6
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory, run_script):
+def build(tmp_path_factory, scripts):
     """(mechanisms) -> a .blend that has them, made by the Blender under test."""
 
     def make(*mechanisms: str) -> Path:
         blend = tmp_path_factory.mktemp("motion") / "scene.blend"
-        call(run_script(HERE / "build_motion.py"), blend, *mechanisms)
+        call(scripts, "build_motion.py", blend, *mechanisms)
         return blend
 
     return make
 
 
 @pytest.fixture(scope="module")
-def evaluate(tmp_path_factory, run_script):
+def evaluate(tmp_path_factory, scripts):
     """(blend, visits) -> the answers of evaluate_motion.py."""
 
     def ask(blend: Path, visits: list[dict]) -> list[dict]:
         folder = tmp_path_factory.mktemp("evaluated")
         request = {"blend": str(blend), "visits": visits, "out": str(folder / "out.json")}
         (folder / "request.json").write_text(json.dumps(request))
-        call(run_script(HERE / "evaluate_motion.py"), folder / "request.json")
+        call(scripts, "evaluate_motion.py", folder / "request.json")
         answers: list[dict] = json.loads((folder / "out.json").read_text())
         return answers
 
     return ask
 
 
-def call(command: list[str], *arguments: object) -> None:
-    finished = subprocess.run(
-        [*command, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
-    )
-    output = finished.stdout + finished.stderr
-    assert finished.returncode == 0 and "Traceback" not in output, output
+def call(scripts, script: str, *arguments: object) -> None:
+    output = scripts.run(HERE / script, *arguments)
+    assert "Traceback" not in output, output
 
 
 def deviations(original: dict, stretched: dict) -> dict[str, float]:
@@ -136,7 +134,7 @@ def test_simulation_nodes_slow_down(build, evaluate, blender_knows) -> None:
     assert max(deviations(expected, stretched).values()) <= TOLERANCE
 
 
-def test_cache_files_slow_down(build, evaluate, config, blender_knows) -> None:
+def test_cache_files_slow_down(build, evaluate, pool, blender_knows) -> None:
     if not blender_knows("bpy.app.build_options.alembic and bpy.app.build_options.usd"):
         pytest.skip("this Blender was built without Alembic or USD")
     blend = build("alembic", "usd", "alembic_in_steps")
@@ -145,31 +143,45 @@ def test_cache_files_slow_down(build, evaluate, config, blender_knows) -> None:
     backwards = {name: np.array(frames) for name, frames in stretched["points"].items()}
     rests = {name: bool((np.diff(points, axis=0) == 0).all((1, 2)).any()) for name, points in backwards.items()}
     assert rests == {"alembic": False, "usd": False, "alembic_in_steps": True}
-    (sentence,) = warnings(blend, config, 1.5)
+    (sentence,) = warnings(pool, blend, 1.5)
     assert "'alembic_in_steps'" in sentence and "Vertex Interpolation" in sentence
 
 
-def warnings(blend: Path, config, multiplier: float) -> list[str]:
+@pytest.fixture(scope="module")
+def pool(executable) -> Iterator[object]:
+    with BlenderClients.pool(executable=executable) as pool:
+        yield pool
+
+
+def warnings(pool, blend: Path, multiplier: float) -> list[str]:
     """What a dry run says of the scene."""
-    config = dataclasses.replace(config, keyframe_multiplier=multiplier, segmentations=False)
-    plan = run(AnimationRequest(blend, blend.parent / "out"), config, dry_run=True, observe=lambda event: None)
+
+    def dry_run(client: BlenderClient) -> Plan:
+        client.cycles_settings(use_denoising=False)
+        for include in (client.include_depths, client.include_normals, client.include_flows):
+            include()
+        client.initialize(blend, blend.parent / "out")
+        client.move_keyframes(multiplier)
+        return client.render_animation(dry_run=True)
+
+    plan = pool.apply(dry_run)
     assert not (blend.parent / "out").exists()
     return list(plan.scenes[0].info.warnings)
 
 
-def test_what_is_not_slowed_and_nothing_else_is_reported(build, evaluate, config) -> None:
+def test_what_is_not_slowed_and_nothing_else_is_reported(build, evaluate, pool) -> None:
     blend = build(*TIMED, *SIMULATED, *NOT_SLOWED, "silent", "image_sequence", "compositor_clock")
     expected, stretched = compare(evaluate, blend, (1.5,))[1.5]
     found = deviations(expected, stretched)
     assert {name for name, deviation in found.items() if deviation > TOLERANCE} == set(NOT_SLOWED)
 
-    plain = warnings(blend, config, 1.0)
+    plain = warnings(pool, blend, 1.0)
     simulations = ["cloth", "soft_body", "dynamic_paint", *SIMULATED]
     assert len(plain) == len(simulations)
     for name in simulations:
         assert any(f"{name!r} is not baked" in warning for warning in plain), name
 
-    slow = [warning for warning in warnings(blend, config, 1.5) if warning not in plain]
+    slow = [warning for warning in warnings(pool, blend, 1.5) if warning not in plain]
     for name in [*NOT_SLOWED, "image_sequence", "compositor_clock"]:
         sentences = [warning for warning in slow if f"{name!r}" in warning]
         assert len(sentences) == 1, sentences
@@ -178,7 +190,7 @@ def test_what_is_not_slowed_and_nothing_else_is_reported(build, evaluate, config
     assert len(slow) == len(NOT_SLOWED) + 2, slow
 
     # Every frame shows a whole frame of the original: cloth has those.
-    fast = [warning for warning in warnings(blend, config, 0.5) if warning not in plain]
+    fast = [warning for warning in warnings(pool, blend, 0.5) if warning not in plain]
     assert not any("'cloth'" in warning or "'soft_body'" in warning for warning in fast)
     assert len(fast) == len(slow) - 2
 

@@ -24,8 +24,10 @@ FLOW_REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory, executable) -> dict[str, Rendered | str]:
-    return render_all({name: scene(name) for name in FAMILY}, tmp_path_factory.mktemp("family") / "all", executable)
+def rendered(tmp_path_factory, executable, scripts) -> dict[str, Rendered | str]:
+    return render_all(
+        {name: scene(name) for name in FAMILY}, tmp_path_factory.mktemp("family") / "all", executable, scripts
+    )
 
 
 @pytest.mark.parametrize("name", FAMILY)

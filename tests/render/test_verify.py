@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.damage import DAMAGES, JOURNALS, document, file_of
-from tests.render.closed_form import BUILDER, build_all, closed_form
+from tests.render.closed_form import build_all, closed_form
 from tests.render.conftest import EXECUTABLE
 from visionsim.cli import main
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.deep import verify_deep
 from visionsim.simulation.run import AnimationRequest, DatasetRequest, run
-from visionsim.verify.report import CHECKS, VerifyReport
+from visionsim.verify.report import CHECKS, SequenceResult
 from visionsim.verify.run import verify
 
 HERE = Path(__file__).parent
@@ -32,7 +31,7 @@ CAMERAS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory, run_script) -> Path:
+def rendered(tmp_path_factory, scripts) -> Path:
     """A folder with `scenes`, those of CAMERAS and an awkward one, and the `datasets` rendered from them.
 
     The awkward one has hair, volume, cut-outs and more; its flow comes from Blender's vector pass.
@@ -41,10 +40,9 @@ def rendered(tmp_path_factory, run_script) -> Path:
     scenes = folder / "scenes"
     scenes.mkdir()
     made = {scenes / f"{name}.blend": closed_form(width=96, height=72, **camera) for name, camera in CAMERAS.items()}
-    build_all(run_script(BUILDER), made)
-    command = [*run_script(HERE / "build_awkward.py"), str(scenes / "awkward.blend")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert (scenes / "awkward.blend").exists(), done.stdout + done.stderr
+    build_all(scripts, made)
+    output = scripts.run(HERE / "build_awkward.py", scenes / "awkward.blend")
+    assert (scenes / "awkward.blend").exists(), output
     config = RenderConfig(
         executable=EXECUTABLE, width=96, height=72, max_samples=1, use_denoising=False, log_dir=folder / "logs",
         depths=True, normals=True, flows=True, segmentations=True,
@@ -54,7 +52,7 @@ def rendered(tmp_path_factory, run_script) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def plain(rendered) -> Path:
     (sequence,) = (rendered / "datasets" / "renders" / "plain").iterdir()
     return sequence
@@ -66,20 +64,51 @@ def copy(plain, tmp_path) -> Path:
     return tmp_path / "copy"
 
 
+@pytest.fixture(scope="module")
+def stretched(rendered, tmp_path_factory) -> Path:
+    """The awkward scene in slow motion, every other frame of it."""
+    folder = tmp_path_factory.mktemp("stretched")
+    config = RenderConfig(
+        executable=EXECUTABLE, width=64, height=48, max_samples=1, use_denoising=False, log_dir=folder / "logs",
+        depths=True, normals=True, flows=True, segmentations=True, keyframe_multiplier=1.5,
+    )  # fmt: skip
+    request = AnimationRequest(rendered / "scenes" / "awkward.blend", folder / "data", frame_step=2)
+    assert run(request, config, observe=lambda event: None).exit_code == 0
+    return folder / "data"
+
+
+@pytest.fixture(scope="module")
+def changed(plain, tmp_path_factory) -> Path:
+    """A copy in which two objects have each other's names, and the camera of the first frame was moved."""
+    root = tmp_path_factory.mktemp("changed") / "data"
+    shutil.copytree(plain, root)
+
+    def change(content):
+        labels = content["labels"]
+        names = [key for key in labels if labels[key]["name"] in ("Floor", "Wall")][:2]
+        labels[names[0]], labels[names[1]] = labels[names[1]], labels[names[0]]
+        content["frames"][0]["transform_matrix"][0][3] += 0.01
+
+    document(root, change)
+    return root
+
+
+@pytest.fixture(scope="module")
+def rows(rendered, stretched, changed) -> dict[Path, SequenceResult]:
+    """What is found of each sequence, by its folder; one Blender casts the rays."""
+    report = verify([rendered / "datasets", stretched, changed], jobs=1)
+    verify_deep(report, rendered / "scenes", executable=EXECUTABLE, samples=200)
+    return {row.folder: row for row in report.sequences}
+
+
 def frames_of(root: Path) -> list[int]:
     return [frame["frame"] for frame in json.loads((root / "transforms.json").read_text())["frames"]]
 
 
-def deep(root: Path, scenes: Path, samples: int = 200) -> VerifyReport:
-    report = verify([root], jobs=1)
-    verify_deep(report, scenes, executable=EXECUTABLE, samples=samples)
-    return report
-
-
-def test_what_was_rendered_verifies_and_rays_hit_what_the_pixels_say(rendered):
-    report = deep(rendered / "datasets", rendered / "scenes")
-    assert len(report.sequences) == len(CAMERAS) + 1
-    for row in report.sequences:
+def test_what_was_rendered_verifies_and_rays_hit_what_the_pixels_say(rendered, rows):
+    found = [row for folder, row in rows.items() if rendered / "datasets" in folder.parents]
+    assert len(found) == len(CAMERAS) + 1
+    for row in found:
         assert row.found.problems == [], row.name
         missing = {check for check in CHECKS if row.status(check) != "ok"}
         assert not missing - {"order"}, row.name  # Some pictures are too much alike.
@@ -87,6 +116,16 @@ def test_what_was_rendered_verifies_and_rays_hit_what_the_pixels_say(rendered):
         compared = int(note.split()[1])
         # What rays cannot tell is skipped, but it is little.
         assert 500 <= compared <= 600, row.name
+
+
+def test_stretched_time_and_skipped_frames_verify(stretched, rows):
+    assert rows[stretched].found.problems == []
+
+
+def test_rays_find_exchanged_names_and_a_moved_camera(changed, rows):
+    problems = [problem for problem in rows[changed].found.problems if problem.check == "deep"]
+    assert {"transforms.json", file_of("segmentations", frames_of(changed)[0])} <= {p.file for p in problems}
+    assert any(problem.x is not None and problem.expected for problem in problems)
 
 
 @pytest.mark.parametrize("journal", ["no journal", "journal rewritten"])
@@ -101,39 +140,12 @@ def test_damage_is_found(copy, damage, journal):
     assert damaged <= {problem.file for problem in problems}
 
 
-def test_rays_find_exchanged_names_and_a_moved_camera(copy, rendered):
-    frames = frames_of(copy)
-
-    def exchange(content):
-        labels = content["labels"]
-        names = [key for key in labels if labels[key]["name"] in ("Floor", "Wall")][:2]
-        labels[names[0]], labels[names[1]] = labels[names[1]], labels[names[0]]
-        content["frames"][0]["transform_matrix"][0][3] += 0.01
-
-    document(copy, exchange)
-    report = deep(copy, rendered / "scenes")
-    problems = [problem for problem in report.sequences[0].found.problems if problem.check == "deep"]
-    assert {"transforms.json", file_of("segmentations", frames[0])} <= {problem.file for problem in problems}
-    assert any(problem.x is not None and problem.expected for problem in problems)
-
-
 def test_changed_blend_is_said_to_be_one(plain, tmp_path):
     (tmp_path / "other.blend").write_bytes(b"changed")
     report = verify([plain], jobs=1)
     verify_deep(report, tmp_path, executable=EXECUTABLE)
     (problem,) = report.sequences[0].found.problems
     assert problem.check == "deep" and "changed since" in problem.message
-
-
-def test_stretched_time_and_skipped_frames_verify(rendered, tmp_path):
-    config = RenderConfig(
-        executable=EXECUTABLE, width=64, height=48, max_samples=1, use_denoising=False, log_dir=tmp_path / "logs",
-        depths=True, normals=True, flows=True, segmentations=True, keyframe_multiplier=1.5,
-    )  # fmt: skip
-    request = AnimationRequest(rendered / "scenes" / "awkward.blend", tmp_path / "out", frame_step=2)
-    assert run(request, config, observe=lambda event: None).exit_code == 0
-    (row,) = deep(tmp_path / "out", rendered / "scenes", samples=100).sequences
-    assert row.found.problems == []
 
 
 def test_exit_codes_of_the_command(plain, copy, tmp_path, capsys):

@@ -99,7 +99,8 @@ def enable_addons(addons: list[str]) -> None:
     import addon_utils
 
     for name in ["cycles", *addons]:
-        if addon_utils.enable(name) is None:
+        # To enable one again would register all of it anew, which takes as long as opening a small file.
+        if not addon_utils.check(name)[1] and addon_utils.enable(name) is None:
             raise WorkerFault("request", f"--render-config.addons: Blender has no add-on called {name!r}")
 
 
