@@ -9,9 +9,11 @@ import contextlib
 import dataclasses
 import json
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +172,23 @@ def write_dataset(
     camera: str = "perspective",
 ) -> Path:
     """A finished sequence with its journal in `folder`, as a run would leave it; `camera` is a key of CAMERAS."""
+    for name, content in dataset_files(step, kinds, num_frames, camera).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@cache
+def dataset_files(step: int, kinds: tuple[str, ...], num_frames: int, camera: str) -> dict[str, bytes]:
+    """All files of such a sequence: most tests want one that another has had."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        make_dataset(folder, step, kinds, num_frames, camera)
+        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def make_dataset(folder: Path, step: int, kinds: tuple[str, ...], num_frames: int, camera: str) -> None:
     journal = Journal(folder, dict(SETTINGS))
     records = []
     for frame in range(FIRST, FIRST + num_frames * step, step):
@@ -194,7 +213,6 @@ def write_dataset(
     transforms = transforms_document(records, settings=SETTINGS, fps=25.0, frame_step=step, labels=LABELS)
     write_document("info", folder / "info.json", info_document(records, fps=25.0, frame_step=step))
     write_document("transforms", folder / "transforms.json", transforms)
-    return folder
 
 
 def grow(folder: Path, num_frames: int) -> None:
