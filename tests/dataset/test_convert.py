@@ -61,7 +61,7 @@ def test_binary_pictures_are_packed_there_and_back(axis, jobs, tmp_path) -> None
     convert(tmp_path / "arrays", tmp_path / "back", "files", jobs=jobs)
     frames.assert_all_same(tmp_path / "back", range(3, 22), **options)
     assert documents(tmp_path / "back") == documents(files)
-    convert(tmp_path / "arrays", tmp_path / "unpacked", "arrays", jobs=jobs)
+    convert(tmp_path / "arrays", tmp_path / "unpacked", "arrays")
     assert np.load(tmp_path / "unpacked" / "frames.npy").shape == tuple(shape)
 
 
