@@ -7,6 +7,9 @@ TESTS ?=
 # Asked for only where a recipe needs it, so that a missing Python is reported in one sentence.
 FOUND = $$(sh scripts/find-python $(PYTHON))
 
+# Tests start hundreds of processes: what they import is compiled once, not in each of them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test check readers bench proof proof-docs venv clean
 
 help:

@@ -163,6 +163,30 @@ def flow_of(view: View, frame: int, camera: str = "perspective") -> dict[str, np
     return channels
 
 
+@cache
+def seen(frame: int, camera: str) -> View:
+    return look(frame, camera)
+
+
+@cache
+def content_of(kind: str, frame: int, camera: str) -> bytes:
+    """A frame's file: made once in a process, as most tests want one that another has had."""
+    view = seen(frame, camera)
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(made) / frame_path(kind, frame, ".png" if kind == "frames" else ".exr").name
+        if kind == "frames":
+            Image.fromarray(texture(view, frame)).save(path)
+        elif kind == "depths":
+            write_exr(path, {"Y": view.depth.astype(np.float32)})
+        elif kind == "normals":
+            write_exr(path, {name: view.normals[..., i].astype(np.float32) for i, name in enumerate("RGB")})
+        elif kind == "segmentations":
+            write_exr(path, {"Y": view.ids})
+        else:
+            write_exr(path, flow_of(view, frame, camera))
+        return path.read_bytes()
+
+
 def write_dataset(
     folder: Path,
     *,
@@ -172,40 +196,14 @@ def write_dataset(
     camera: str = "perspective",
 ) -> Path:
     """A finished sequence with its journal in `folder`, as a run would leave it; `camera` is a key of CAMERAS."""
-    for name, content in dataset_files(step, kinds, num_frames, camera).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
-
-
-@cache
-def dataset_files(step: int, kinds: tuple[str, ...], num_frames: int, camera: str) -> dict[str, bytes]:
-    """All files of such a sequence: most tests want one that another has had."""
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        make_dataset(folder, step, kinds, num_frames, camera)
-        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def make_dataset(folder: Path, step: int, kinds: tuple[str, ...], num_frames: int, camera: str) -> None:
     journal = Journal(folder, dict(SETTINGS))
     records = []
     for frame in range(FIRST, FIRST + num_frames * step, step):
-        view = look(frame, camera)
-        contents: dict[str, dict[str, np.ndarray]] = {
-            "depths": {"Y": view.depth.astype(np.float32)},
-            "normals": {name: view.normals[..., i].astype(np.float32) for i, name in enumerate("RGB")},
-            "segmentations": {"Y": view.ids},
-            "flows": flow_of(view, frame, camera),
-        }
         paths = {"frames": folder / frame_path("frames", frame, ".png")}
         paths.update({kind: folder / frame_path(kind, frame) for kind in kinds})
-        for path in paths.values():
+        for kind, path in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-        for kind in kinds:
-            write_exr(paths[kind], contents[kind])
-        Image.fromarray(texture(view, frame)).save(paths["frames"])
+            path.write_bytes(content_of(kind, frame, camera))
         stored = {kind: StoredFile.of(folder, path) for kind, path in paths.items()}
         records.append(FrameRecord(frame, 3, camera_at(frame, camera), stored))
     journal.records = {record.frame: record for record in records}
@@ -213,6 +211,7 @@ def make_dataset(folder: Path, step: int, kinds: tuple[str, ...], num_frames: in
     transforms = transforms_document(records, settings=SETTINGS, fps=25.0, frame_step=step, labels=LABELS)
     write_document("info", folder / "info.json", info_document(records, fps=25.0, frame_step=step))
     write_document("transforms", folder / "transforms.json", transforms)
+    return folder
 
 
 def grow(folder: Path, num_frames: int) -> None:
