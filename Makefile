@@ -7,7 +7,10 @@ TESTS ?=
 # Asked for only where a recipe needs it, so that a missing Python is reported in one sentence.
 FOUND = $$(sh scripts/find-python $(PYTHON))
 
-.PHONY: help demo test check readers bench proof proof-docs venv clean
+# Tests start hundreds of processes: what they import is compiled once, not in each of them.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test check readers readers-exports readers-torch bench proof proof-docs venv clean
 
 help:
 	@echo "make demo    install into $(VENV) and render a small dataset of every kind from scenes/"
@@ -32,12 +35,18 @@ test: venv
 check: venv
 	PATH="$(abspath $(VENV))/bin:$$PATH" sh scripts/check
 
-# Plugins are named: one that came with a reader makes pytest warn, which is an error here.
+# Both at once: one thread each.
 readers:
 	@found=$$(sh scripts/find-python 3.11) && sh scripts/make-readers "$$found" "$(READERS)"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target readers-exports readers-torch
+
+# Plugins are named: one that came with a reader makes pytest warn, which is an error here.
+readers-exports:
 	VISIONSIM_REQUIRE_READERS=1 VISIONSIM_NERFSTUDIO_PYTHON="$(abspath $(READERS)-nerfstudio)/bin/python" \
 	    PYTHONPATH="$(CURDIR)" PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 \
 	    $(READERS)/bin/python -m pytest -p pytest_timeout $(or $(TESTS),tests/exports tests/docs/test_exporting_labels.py)
+
+readers-torch:
 	VISIONSIM_REQUIRE_READERS=1 PYTHONPATH="$(CURDIR)" PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 \
 	    $(READERS)-nerfstudio/bin/python -m pytest -p pytest_timeout tests/dataset/test_torch.py
 

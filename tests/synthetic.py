@@ -9,9 +9,11 @@ import contextlib
 import dataclasses
 import json
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +163,30 @@ def flow_of(view: View, frame: int, camera: str = "perspective") -> dict[str, np
     return channels
 
 
+@cache
+def seen(frame: int, camera: str) -> View:
+    return look(frame, camera)
+
+
+@cache
+def content_of(kind: str, frame: int, camera: str) -> bytes:
+    """A frame's file: made once in a process, as most tests want one that another has had."""
+    view = seen(frame, camera)
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(made) / frame_path(kind, frame, ".png" if kind == "frames" else ".exr").name
+        if kind == "frames":
+            Image.fromarray(texture(view, frame)).save(path)
+        elif kind == "depths":
+            write_exr(path, {"Y": view.depth.astype(np.float32)})
+        elif kind == "normals":
+            write_exr(path, {name: view.normals[..., i].astype(np.float32) for i, name in enumerate("RGB")})
+        elif kind == "segmentations":
+            write_exr(path, {"Y": view.ids})
+        else:
+            write_exr(path, flow_of(view, frame, camera))
+        return path.read_bytes()
+
+
 def write_dataset(
     folder: Path,
     *,
@@ -173,20 +199,11 @@ def write_dataset(
     journal = Journal(folder, dict(SETTINGS))
     records = []
     for frame in range(FIRST, FIRST + num_frames * step, step):
-        view = look(frame, camera)
-        contents: dict[str, dict[str, np.ndarray]] = {
-            "depths": {"Y": view.depth.astype(np.float32)},
-            "normals": {name: view.normals[..., i].astype(np.float32) for i, name in enumerate("RGB")},
-            "segmentations": {"Y": view.ids},
-            "flows": flow_of(view, frame, camera),
-        }
         paths = {"frames": folder / frame_path("frames", frame, ".png")}
         paths.update({kind: folder / frame_path(kind, frame) for kind in kinds})
-        for path in paths.values():
+        for kind, path in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-        for kind in kinds:
-            write_exr(paths[kind], contents[kind])
-        Image.fromarray(texture(view, frame)).save(paths["frames"])
+            path.write_bytes(content_of(kind, frame, camera))
         stored = {kind: StoredFile.of(folder, path) for kind, path in paths.items()}
         records.append(FrameRecord(frame, 3, camera_at(frame, camera), stored))
     journal.records = {record.frame: record for record in records}

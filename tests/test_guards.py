@@ -1,11 +1,16 @@
-"""Rules about the code itself: what may import what, where Blender may appear, what each module makes public."""
+"""Rules about the code itself: what may import what, where Blender may appear, what each module makes public.
+
+Each test looks at all modules that a rule is about, and fails with those that break it, by name.
+"""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +19,7 @@ from tests.helpers import PACKAGE, REPOSITORY
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 WORKER = PACKAGE / "simulation" / "worker"
 OUTSIDE_BLENDER = [path for path in MODULES if WORKER not in path.parents]
+WORKER_MODULES = [path for path in MODULES if WORKER in path.parents]
 
 SHARED_WITH_WORKER = [
     "visionsim", "visionsim.errors", "visionsim.types", "visionsim.files", "visionsim.cameras", "visionsim.simulation",
@@ -66,10 +72,12 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     """Dotted names of all modules that a file imports, anywhere in it; `from a import b` gives a and a.b."""
     found: set[str] = set()
@@ -87,9 +95,16 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
+KNOWN = {name_of(path) for path in MODULES}
+
+
 def our_modules(names: set[str]) -> set[str]:
-    known = {name_of(path) for path in MODULES}
-    return {name for name in names if name in known}
+    return names & KNOWN
+
+
+def broken(rule: dict[str, Any]) -> dict[str, Any]:
+    """Module -> how it breaks a rule, of those that do."""
+    return {name: how for name, how in rule.items() if how}
 
 
 def part_of(name: str) -> str:
@@ -97,34 +112,35 @@ def part_of(name: str) -> str:
     return name.split(".")[1] if "." in name else ""
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_go_in_the_direction_of_the_layers(path):
-    part = part_of(name_of(path))
-    if not part:
-        return
-    assert part in MAY_IMPORT, f"{part} is a new part of the package: say above what it may import"
-    allowed = {"", "errors", "types", "files", part} | MAY_IMPORT[part]
-    imported = {part_of(name) for name in our_modules(imports_of(path))}
-    assert imported <= allowed
+def test_imports_go_in_the_direction_of_the_layers():
+    wrong = {}
+    for path in MODULES:
+        part = part_of(name_of(path))
+        if not part:
+            continue
+        assert part in MAY_IMPORT, f"{part} is a new part of the package: say above what it may import"
+        allowed = {"", "errors", "types", "files", part} | MAY_IMPORT[part]
+        wrong[name_of(path)] = {name for name in our_modules(imports_of(path)) if part_of(name) not in allowed}
+    assert broken(wrong) == {}
 
 
-@pytest.mark.parametrize("path", OUTSIDE_BLENDER, ids=name_of)
-def test_nothing_outside_the_worker_imports_blender_or_the_worker(path):
-    imported = imports_of(path)
-    assert not {name.split(".")[0] for name in imported} & BLENDER
-    assert not {name for name in imported if name.startswith("visionsim.simulation.worker")}
+def test_nothing_outside_the_worker_imports_blender_or_the_worker():
+    def forbidden(name: str) -> bool:
+        return name.split(".")[0] in BLENDER or name.startswith("visionsim.simulation.worker")
+
+    wrong = {name_of(path): set(filter(forbidden, imports_of(path))) for path in OUTSIDE_BLENDER}
+    assert len(wrong) > 80 and broken(wrong) == {}
 
 
-WORKER_MODULES = [path for path in MODULES if WORKER in path.parents]
+def test_worker_imports_nothing_that_blender_may_lack():
+    others = set(sys.stdlib_module_names) | BLENDER | {"numpy", "visionsim"}
 
+    def lacking(name: str) -> bool:
+        ours = name in KNOWN and not name.startswith("visionsim.simulation.worker")
+        return name.split(".")[0] not in others or (ours and name not in SHARED_WITH_WORKER)
 
-@pytest.mark.parametrize("path", WORKER_MODULES, ids=name_of)
-def test_worker_imports_nothing_that_blender_may_lack(path):
-    imported = imports_of(path)
-    tops = {name.split(".")[0] for name in imported} - {"visionsim"}
-    assert tops <= set(sys.stdlib_module_names) | BLENDER | {"numpy"}
-    ours = our_modules(imported)
-    assert {name for name in ours if not name.startswith("visionsim.simulation.worker")} <= set(SHARED_WITH_WORKER)
+    wrong = {name_of(path): set(filter(lacking, imports_of(path))) for path in WORKER_MODULES}
+    assert len(wrong) > 5 and broken(wrong) == {}
 
 
 LONELY = """
@@ -143,38 +159,39 @@ class Refuse(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Refuse())
 for name in sys.argv[1:]:
+    for other in [other for other in sys.modules if other.startswith("visionsim")]:
+        del sys.modules[other]  # Each of them is the first one.
     __import__(name)
 """
 
 
-@pytest.mark.parametrize("name", SHARED_WITH_WORKER)
-def test_module_shared_with_the_worker_needs_only_numpy(name):
-    command = [sys.executable, "-W", "error", "-c", LONELY, name]
-    ran = subprocess.run(command, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=False)
+def start_python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with our package and what is installed."""
+    environment = {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_modules_shared_with_the_worker_need_only_numpy():
+    ran = start_python("-W", "error", "-c", LONELY, *SHARED_WITH_WORKER)
     assert ran.returncode == 0, ran.stderr
 
 
 def test_refusal_of_other_packages_really_refuses():
-    command = [sys.executable, "-c", LONELY, "visionsim.io.exr"]
-    ran = subprocess.run(command, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=False)
+    ran = start_python("-c", LONELY, "visionsim.io.exr")
     assert ran.returncode != 0 and "OpenEXR is not there" in ran.stderr
 
 
-@pytest.mark.parametrize(
-    "name", ["visionsim", "visionsim.simulation", "visionsim.errors", "visionsim.simulation.config"]
-)
-def test_module_that_every_start_imports_does_not_load_numpy(name):
-    code = f"import sys, {name}; sys.exit('numpy' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(REPOSITORY)}, check=True)
+def test_modules_that_every_start_imports_do_not_load_numpy():
+    names = ["visionsim", "visionsim.simulation", "visionsim.errors", "visionsim.simulation.config"]
+    code = "import sys\nfor name in sys.argv[1:]:\n    __import__(name)\n    assert 'numpy' not in sys.modules, name"
+    ran = start_python("-c", code, *names)
+    assert ran.returncode == 0, ran.stderr
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in MODULES if path in WORKER_MODULES or name_of(path) in SHARED_WITH_WORKER],
-    ids=name_of,
-)
-def test_code_that_runs_inside_blender_is_python_3_10(path):
-    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 10))
+def test_code_that_runs_inside_blender_is_python_3_10():
+    for path in [path for path in MODULES if path in WORKER_MODULES or name_of(path) in SHARED_WITH_WORKER]:
+        ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
 
 
 def defined_by(tree: ast.Module) -> set[str]:
@@ -202,37 +219,48 @@ def public_names(tree: ast.Module) -> list[str] | None:
     return None
 
 
-@pytest.mark.parametrize("path", OUTSIDE_BLENDER, ids=name_of)
-def test_all_names_what_the_module_defines(path):
+def test_all_names_what_the_module_defines():
+    wrong = {name_of(path): wrong_in_all(path) for path in OUTSIDE_BLENDER}
+    assert len(wrong) > 80 and broken(wrong) == {}
+
+
+def wrong_in_all(path: Path) -> str:
+    """What is wrong with a module's `__all__`, or nothing."""
     tree = tree_of(path)
     public, defined = public_names(tree), defined_by(tree)
     if path.name == "__init__.py" and public is None:
-        assert not {name for name in defined if not name.startswith("_")}
-        return
+        return ", ".join(name for name in defined if not name.startswith("_"))
     if path.name == "__main__.py" or any(part.startswith("_") for part in Path(name_of(path).replace(".", "/")).parts):
-        return  # Private to their folder.
-    assert public is not None, "no __all__"
-    assert len(public) == len(set(public))
+        return ""  # Private to their folder.
+    if public is None:
+        return "no __all__"
+    # The command line offers some names a second time, where its users look for them (RenderConfig).
+    there = defined | imported_by(tree) if part_of(name_of(path)) == "cli" else defined
+    wrong = [name for name in public if public.count(name) > 1 or (name.startswith("_") and name != "__version__")]
     if path.name != "__init__.py":  # Those may name what they load lazily.
-        # The command line offers some names a second time, where its users look for them (RenderConfig).
-        assert set(public) <= (defined | imported_by(tree) if part_of(name_of(path)) == "cli" else defined)
-    assert not [name for name in public if name.startswith("_") and name != "__version__"]
+        wrong += set(public) - there
+    return ", ".join(wrong)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_library_never_prints(path):
-    calls = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
-    assert not [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+def test_library_never_prints():
+    wrong = {}
+    for path in MODULES:
+        calls = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
+        prints = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+        wrong[name_of(path)] = prints
+    assert broken(wrong) == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_every_module_says_what_it_is_for(path):
-    assert (ast.get_docstring(tree_of(path)) or "").strip()
+def test_every_module_says_what_it_is_for():
+    assert [name_of(path) for path in MODULES if not (ast.get_docstring(tree_of(path)) or "").strip()] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_exception_is_caught_unnamed(path):
-    assert not [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ExceptHandler) and node.type is None]
+def test_no_exception_is_caught_unnamed():
+    handlers = {
+        name_of(path): [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ExceptHandler)]
+        for path in MODULES
+    }
+    assert broken({name: [node.lineno for node in of if node.type is None] for name, of in handlers.items()}) == {}
 
 
 def test_every_exception_is_in_the_tree_of_the_docstring():

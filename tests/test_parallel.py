@@ -4,26 +4,9 @@ import time
 
 import pytest
 
+from tests.tasks import count_to, die, tick_for_ever
 from visionsim.errors import VisionsimError
 from visionsim.parallel import Meter, each, processes, tick
-
-
-def count_to(number: int) -> int:
-    for _ in range(number):
-        tick()
-    return number * number
-
-
-def tick_for_ever(_: int) -> None:
-    while True:
-        tick()
-        time.sleep(0.01)
-
-
-def die(_: int) -> None:
-    import os
-
-    os._exit(3)
 
 
 def test_work_of_all_processes_is_counted() -> None:

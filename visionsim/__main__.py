@@ -1,8 +1,8 @@
 """`python -m visionsim` is the `visionsim` program."""
 
-import sys
+if __name__ == "__main__":  # Not in the processes of a pool, which import this file too.
+    import sys
 
-from visionsim.cli import main
+    from visionsim.cli import main
 
-if __name__ == "__main__":
     sys.exit(main())

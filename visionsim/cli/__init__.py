@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 import typer
 
@@ -54,6 +55,10 @@ add_command(exports, export.hdf5)
 add_command(exports, export.webdataset)
 
 
+command_of = cache(typer.main.get_command)
+"""What Typer makes of the commands: once, however often the program is run in a process."""
+
+
 def main(argv: Sequence[str] | None = None, *, app: typer.Typer = app, prog: str | None = None) -> int:
     """Run the program and return its exit code.
 
@@ -70,9 +75,8 @@ def main(argv: Sequence[str] | None = None, *, app: typer.Typer = app, prog: str
     session = Session(as_json="--json" in args[: args.index("--") if "--" in args else None])
     try:
         # Not `app()`: that would draw errors its own way, and end the process.
-        command = typer.main.get_command(app)
-        with command.make_context(prog, args, obj=session) as ctx:
-            return int(command.invoke(ctx) or 0)
+        with command_of(app).make_context(prog, args, obj=session) as ctx:
+            return int(ctx.command.invoke(ctx) or 0)
     except typer.Exit as exc:
         return exc.exit_code
     except BrokenPipeError:

@@ -9,6 +9,7 @@ import textwrap
 import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union
@@ -140,7 +141,8 @@ def spellings(options: Iterable[Option]) -> dict[str, tuple[Option, bool]]:
     return table
 
 
-def render_options() -> list[Option]:
+@cache
+def render_options() -> tuple[Option, ...]:
     """The options that tyro parses: one for every field of RenderConfig, in the order of the help page."""
     helps = field_docstrings(RenderConfig)
     kinds = typing.get_type_hints(RenderConfig)
@@ -162,7 +164,7 @@ def render_options() -> list[Option]:
                 negatives=(f"--{PREFIX}no-{dashed}", f"--no-{PREFIX}{dashed}") if flag else (),
             )
         )
-    return options
+    return tuple(options)
 
 
 def field_docstrings(cls: type) -> dict[str, str]:
