@@ -1,7 +1,7 @@
 """Run scripts inside one Blender, one after another: started by `scripts.Blender`, not by hand.
 
-Each line of stdin is a JSON list, a script and its arguments. When it has run, stdout gets a JSON line: `output` is
-what was printed meanwhile, `error` the traceback of the script if it failed.
+Each line of stdin is a JSON list, a script and its arguments. When it has run, stdout gets a JSON line: the traceback
+of the script if it failed, or null. Whatever is printed goes to stderr.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import runpy
 import sys
-import tempfile
 import traceback
 
 import bpy  # noqa: F401  Before anybody waits for it.
@@ -27,18 +26,16 @@ def run(script, arguments):
 
 
 def main():
-    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
+    sys.stdout.flush()
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     for line in requests:
         script, *arguments = json.loads(line)
-        with tempfile.TemporaryFile() as printed:
-            for number in (1, 2):
-                os.dup2(printed.fileno(), number)
-            error = run(script, arguments)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            printed.seek(0)
-            output = printed.read().decode(errors="replace")
-        replies.write(json.dumps({"output": output, "error": error}).encode() + b"\n")
+        error = run(script, arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        replies.write(json.dumps({"error": error}).encode() + b"\n")
+        replies.flush()
     os._exit(0)  # Blender takes its time to leave.
 
 
