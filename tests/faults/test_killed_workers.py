@@ -24,7 +24,7 @@ def test_fifty_workers_killed_in_one_run(world, undisturbed):
     killed = 0
     process = world.begin(jobs=3)
     while killed < 50 and process.poll() is None:
-        time.sleep(rng.uniform(0.0, 0.05))
+        time.sleep(rng.uniform(0.0, 0.1))
         num_frames = len(list(world.data.rglob("frame_*.png")))
         alive = [pid for pid in world.pids() if running(pid)]
         if alive and killed <= num_frames / 2:
