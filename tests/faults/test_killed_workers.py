@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -23,11 +24,13 @@ def test_fifty_workers_killed_in_one_run(world, undisturbed):
     killed = 0
     process = world.begin(jobs=3)
     while killed < 50 and process.poll() is None:
-        time.sleep(rng.uniform(0.0, 0.05))
+        time.sleep(rng.uniform(0.0, 0.1))
+        num_frames = len(list(world.data.rglob("frame_*.png")))
         alive = [pid for pid in world.pids() if running(pid)]
-        if alive and killed <= len(list(world.data.rglob("frame_*.png"))) / 2:
-            os.kill(rng.choice(alive), signal.SIGKILL)
-            killed += 1
+        if alive and killed <= num_frames / 2:
+            with contextlib.suppress(ProcessLookupError):  # It has ended just now.
+                os.kill(rng.choice(alive), signal.SIGKILL)
+                killed += 1
     out, err = process.communicate(timeout=120)
     report = json.loads(out)
     assert killed == 50, "the run was too short"
