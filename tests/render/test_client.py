@@ -115,15 +115,15 @@ def seen_at(points: np.ndarray, c2w: np.ndarray, k: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("multiplier", [1, 2])
 def test_trajectory_comes_back_and_flow_follows_it(shared, box, tmp_path, multiplier) -> None:
-    poses = random_poses(25)
+    poses = random_poses(100)
 
     def job(client: BlenderClient) -> None:
         prepare(client, box, tmp_path)
         client.move_keyframes(scale=multiplier)
         client.set_camera_trajectory(poses, start=3)
-        assert client.animation_range_tuple() == (3 * multiplier, 27 * multiplier)
+        assert client.animation_range_tuple() == (3 * multiplier, 102 * multiplier)
         report = client.render_animation(frame_step=1)
-        assert report.to_json()["frames_rendered"] == 24 * multiplier + 1
+        assert report.to_json()["frames_rendered"] == 99 * multiplier + 1
 
     shared.apply(job)
     document = transforms(tmp_path)
