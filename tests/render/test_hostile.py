@@ -14,7 +14,7 @@ import pytest
 from tests.bad_inputs import LACKING, REQUESTS, SCENES
 from visionsim.errors import ConfigError, IncompleteScene
 from visionsim.simulation import pool
-from visionsim.simulation.jobs import JobQueue
+from visionsim.simulation.job_queue import JobQueue
 from visionsim.simulation.plan import Plan, SceneInfo
 from visionsim.simulation.report import RunReport
 from visionsim.simulation.run import AnimationRequest, DatasetRequest, run

@@ -28,6 +28,20 @@ with pool.Pool(command, Client(), jobs=3) as started:
 """
 
 
+KILLED_AT_ONCE = """
+import os, pathlib, signal, sys
+from visionsim.simulation import guard
+
+def make(path, mode):
+    os.mkdir(path, mode)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+guard.scratch_folder = lambda: sys.argv[1]
+pathlib.Path.mkdir = make
+guard.Guard()
+"""
+
+
 def sleeper() -> subprocess.Popen:
     return subprocess.Popen(["/bin/sh", "-c", "sleep 60 & wait"], start_new_session=True)
 
@@ -50,6 +64,13 @@ def test_killed_parent_leaves_nothing(fakes, scratch, script):
         os.kill(fakes.pids()[0], signal.SIGSTOP)
         parent.kill()
     wait_until(lambda: not any(map(running, fakes.pids())), "the workers' end")
+    wait_until(lambda: not list(scratch.iterdir()), "the end of the scratch folder")
+
+
+def test_parent_killed_as_soon_as_it_has_a_scratch_folder_leaves_nothing(scratch):
+    arguments = [sys.executable, "-P", "-c", KILLED_AT_ONCE, str(scratch)]
+    done = subprocess.run(arguments, env={"PYTHONPATH": str(REPOSITORY)}, check=False)
+    assert done.returncode == -signal.SIGKILL
     wait_until(lambda: not list(scratch.iterdir()), "the end of the scratch folder")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -39,7 +40,8 @@ class Guard:
     """Watches over process groups, and over a folder that it makes and removes, while the `with` block lasts."""
 
     def __init__(self) -> None:
-        self.scratch = Path(tempfile.mkdtemp(prefix=f"visionsim-{os.getpid()}-", dir=scratch_folder()))
+        folder = Path(scratch_folder() or tempfile.gettempdir())
+        self.scratch = folder / f"visionsim-{os.getpid()}-{secrets.token_hex(8)}"
         """For temporary files."""
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", SCRIPT, "visionsim-guard", str(self.scratch)],
@@ -49,6 +51,7 @@ class Guard:
             cwd="/",
             start_new_session=True,  # What kills our process group is not to kill it.
         )
+        self.scratch.mkdir(mode=0o700)  # Not before somebody is there to remove it.
 
     def __enter__(self) -> Guard:
         return self
