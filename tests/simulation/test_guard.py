@@ -99,8 +99,15 @@ def test_guard_goes_quietly_when_all_is_well(scratch):
 
 
 def test_guard_survives_what_ends_us_politely(scratch):
+    politely = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def ignores_them(pid: int) -> bool:
+        (mask,) = (line.split()[1] for line in Path(f"/proc/{pid}/status").open() if line.startswith("SigIgn"))
+        return all(int(mask, 16) >> (number - 1) & 1 for number in politely)
+
     with Guard() as guard:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        wait_until(lambda: ignores_them(guard._process.pid), "the shell's first line")
+        for number in politely:
             os.kill(guard._process.pid, number)
         guard.began(1 << 30)
         assert guard._process.poll() is None
