@@ -102,7 +102,11 @@ def test_guard_survives_what_ends_us_politely(scratch):
     politely = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def ignores_them(pid: int) -> bool:
-        (mask,) = (line.split()[1] for line in Path(f"/proc/{pid}/status").open() if line.startswith("SigIgn"))
+        (mask,) = (
+            line.split()[1]
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith("SigIgn")
+        )
         return all(int(mask, 16) >> (number - 1) & 1 for number in politely)
 
     with Guard() as guard:
