@@ -42,7 +42,10 @@ def running(pid: int) -> bool:
 
 
 def worker_pids() -> list[int]:
-    """Our children that are visionsim's Blenders, from the kernel's own list."""
+    """The Blenders that the main thread's runs have started, from the kernel's list of that thread's children.
+
+    Those of clients that live in threads of their own are not among them.
+    """
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     found = []
     for pid in children:

@@ -65,10 +65,9 @@ def start_thread():
     ours, theirs = multiprocessing.Pipe()
 
     def answer() -> None:
-        with contextlib.suppress(EOFError):
+        with theirs, contextlib.suppress(EOFError):
             while True:
                 theirs.send(look(theirs.recv()))
-        theirs.close()
 
     thread = threading.Thread(target=answer, name="decoder")
     thread.start()

@@ -49,7 +49,14 @@ def test_nothing_is_wrong_with_a_good_dataset(good):
     assert (events[-1].done, events[-1].total) == (NUM_FRAMES, NUM_FRAMES)
 
 
-OF_EACH_SORT = ["flow sign", "two frames swapped", "depth truncated", "shifted centre", "renumbered label"]
+OF_EACH_SORT = [
+    "flow sign",
+    "two frames swapped",
+    "depth truncated",
+    "depths of two neighbours swapped",
+    "shifted centre",
+    "renumbered label",
+]
 """What a journal tells of, or does not: files that changed, changed places or shrank, documents, and labels."""
 
 

@@ -151,7 +151,11 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             calm.kinds = world.kinds
             for name, text in scenes.items():
                 (calm.scenes / name).write_text(text)
-            calm.run(*options)
+            try:
+                calm.run(*options)
+            finally:
+                for process in calm.started:
+                    process.kill()
             known[key] = calm.data
         return known[key]
 

@@ -361,7 +361,7 @@ def test_handles_can_be_waited_for(shared, box, tmp_path) -> None:
     def job(client: BlenderClient) -> None:
         prepare(client, box, tmp_path)
         assert asyncio.run(several(client)) == 2
-        client.cycles_settings(max_samples=100)
+        client.cycles_settings(max_samples=300)
         client.set_root(tmp_path / "slow")
         handle = client.render_frames_async(range(1, 5))
         with pytest.raises(TimeoutError):

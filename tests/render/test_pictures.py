@@ -96,7 +96,9 @@ def test_two_jobs_give_the_bytes_of_one_and_no_process_listens(blend, rendered, 
 
     def observe(event) -> None:
         if isinstance(event, FrameDone):
-            listening.extend(listening_sockets([os.getpid(), *worker_pids()]))
+            workers = worker_pids()
+            assert workers
+            listening.extend(listening_sockets([os.getpid(), *workers]))
 
     render(blend, tmp_path / "2", dataclasses.replace(config, jobs=2), observe)
     assert_same_data(rendered, tmp_path / "2")

@@ -123,7 +123,7 @@ class Journal:
     closing: dict[str, Any] = field(default_factory=dict)
     """What the last line says of the documents; empty if it does not, or if it is not what was written."""
     arrays: dict[str, Any] = field(default_factory=dict)
-    """How the arrays are laid out that hold all frames, as `dataset.writer` says it; empty if frames are files."""
+    """How the arrays are laid out that hold all frames, see `array_writer.py`; empty if frames are files."""
 
     @property
     def path(self) -> Path:

@@ -51,7 +51,11 @@ class Guard:
             cwd="/",
             start_new_session=True,  # What kills our process group is not to kill it.
         )
-        self.scratch.mkdir(mode=0o700)  # Not before somebody is there to remove it.
+        try:
+            self.scratch.mkdir(mode=0o700)  # Not before somebody is there to remove it.
+        except OSError:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Guard:
         return self
