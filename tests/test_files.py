@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -253,6 +254,33 @@ def test_made_folders_are_there_to_stay(tmp_path, monkeypatch):
     assert made == [tmp_path / "a" / "b", tmp_path / "a"]
     assert done == ["a/ ['b']", f"{tmp_path.name}/ ['a']"]
     assert make_folder(tmp_path / "a" / "b") == []
+
+
+def test_make_folder_follows_links_to_folders_only(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    assert make_folder(tmp_path / "link" / "a") == [tmp_path / "link" / "a"]
+    with pytest.raises(FileExistsError):
+        make_folder(tmp_path / "dangling" / "a")
+
+
+def test_make_folder_while_others_make_and_remove_it(tmp_path):
+    problems = []
+
+    def work():
+        try:
+            for _ in range(1500):
+                remove_empty(make_folder(tmp_path / "a" / "b"))
+        except OSError as exc:
+            problems.append(exc)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
 
 
 def test_make_folder_under_a_file_is_an_error(tmp_path):

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 import zlib
 from collections import Counter
@@ -81,10 +82,13 @@ def make_folder(folder: Path) -> list[Path]:
         try:
             wanted[-1].mkdir()
         except FileExistsError:
-            if wanted[-1].is_dir():
-                wanted.pop()
-            elif os.path.lexists(wanted[-1]):
-                raise  # Else somebody has removed it since.
+            try:
+                mode = wanted[-1].lstat().st_mode  # One look: two may see it removed, then made again.
+            except FileNotFoundError:
+                continue  # Somebody has removed it since.
+            if not stat.S_ISDIR(mode) and not (stat.S_ISLNK(mode) and wanted[-1].is_dir()):
+                raise
+            wanted.pop()
         except FileNotFoundError:
             tries[wanted[-1]] += 1
             if tries[wanted[-1]] > 100:
@@ -93,7 +97,8 @@ def make_folder(folder: Path) -> list[Path]:
         else:
             made.insert(0, wanted.pop())
     for new in made:
-        flush_folder(new.parent)
+        with contextlib.suppress(FileNotFoundError):  # Removed since, and with it what had to be flushed.
+            flush_folder(new.parent)
     return made
 
 

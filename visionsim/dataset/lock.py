@@ -130,8 +130,9 @@ def take(folder: Path, holder: Holder) -> FileLock:
 def lock_file(path: Path, patience: float = 0.0) -> FileLock | None:
     """Lock the file at `path`, which is made if need be, and emptied; None if it is held for longer than `patience`."""
     deadline = time.monotonic() + patience
+    made: list[Path] = []
     while True:
-        made = make_folder(path.parent)
+        made += make_folder(path.parent)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except FileNotFoundError:
