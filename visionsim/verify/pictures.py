@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from visionsim.verify.consistency import ENOUGH, land, nearest, pick
+from visionsim.verify.consistency import land, nearest, pick
 from visionsim.verify.frames import FrameData
-from visionsim.verify.geometry import bilinear, pixel_centres
+from visionsim.verify.geometry import ENOUGH, bilinear, pixel_centres
 from visionsim.verify.report import Found
 
 __all__ = ["Fit", "check_order", "fit", "follow"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CHECKS", "Found", "Problem", "SequenceResult", "Verified", "VerifyReport"]
+__all__ = ["CHECKS", "Found", "Problem", "SequenceResult", "Verified", "VerifyReport", "rounded"]
 
 CHECKS = {
     "documents": "transforms.json and info.json agree with their schemas, with each other and with the journal",
@@ -159,3 +159,7 @@ class Verified:
 
 
 ProgressOf = Callable[[Verified], None]
+
+
+def rounded(values: Any, digits: int = 6) -> list[float]:
+    return [round(float(value), digits) for value in values]

@@ -14,12 +14,13 @@ from visionsim.dataset.arrays import ArrayFile
 from visionsim.dataset.folders import find_sequences, names_of
 from visionsim.dataset.journal import Journal, StoredFile
 from visionsim.parallel import each, processes
-from visionsim.verify.consistency import Mismatch, check_flow, check_normals, check_pair, check_smooth, resting
+from visionsim.verify.consistency import Mismatch, check_flow, check_pair, resting
 from visionsim.verify.frames import Expected, FrameData, check_background, read_frame
 from visionsim.verify.geometry import Camera
 from visionsim.verify.pictures import Fit, check_order, fit
 from visionsim.verify.report import CHECKS, Found, Problem, ProgressOf, SequenceResult, Verified, VerifyReport
 from visionsim.verify.sequences import Described, describe
+from visionsim.verify.surfaces import check_normals, check_smooth
 
 __all__ = ["verify"]
 
