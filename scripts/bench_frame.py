@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import bpy
 
 from visionsim.simulation.worker.scene import enable_passes
-from visionsim.simulation.worker.truth import truth_settings
+from visionsim.simulation.worker.truth import needs_light_tree, truth_settings
 
 HERE = Path(__file__).resolve().parent
 
@@ -91,9 +91,11 @@ def measure(blend: str, size: int, rounds: int) -> None:
     cycles.samples = 1
     line("each further sample of the picture costs", (nine - kept) / 8)
 
-    def truth() -> Any:
-        return truth_settings(scene, None)
+    def truth(light_tree: bool = False) -> Any:
+        return truth_settings(scene, None, light_tree=light_tree)
 
+    assert not needs_light_tree()
+    line("ground truth with a light tree", smallest(scene, rounds, lambda: truth(light_tree=True)))
     line("ground truth", smallest(scene, rounds, truth))
     lights = [obj for obj in scene.objects if obj.type == "LIGHT"]
     for obj in lights:

@@ -6,6 +6,7 @@ blender -b --factory-startup --python visionsim/simulation/worker/__main__.py --
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import queue
@@ -59,6 +60,7 @@ def serve(scratch: Path, requests: IO[bytes], replies: IO[bytes]) -> None:
     inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=read_requests, args=(requests, inbox), daemon=True).start()
 
+    gc.disable()  # What is imported stays: looking through it for garbage is a twentieth of the start.
     try:
         import numpy  # noqa: F401
     except ModuleNotFoundError:
@@ -70,6 +72,8 @@ def serve(scratch: Path, requests: IO[bytes], replies: IO[bytes]) -> None:
     from visionsim.simulation.worker.service import Service
 
     service = Service(scratch)
+    gc.freeze()
+    gc.enable()
     replies.write(encode(service.hello()))
     while True:
         request = decode(inbox.get())

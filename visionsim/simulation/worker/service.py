@@ -44,6 +44,7 @@ class Service:
         """Library and name of each object that was ever numbered -> its number."""
         self.numbers: dict[Any, int] = {}
         self.numbers_for_truth: dict[Any, int] | None = None
+        self.light_tree = True
         self.motion: motion.RigidMotion | None = None
         self.instances: Instances | None = None
         """None unless the scene has copies, and they are to be told apart."""
@@ -190,6 +191,7 @@ class Service:
         self.instances = found if found.ids and "use_pass_object_index" in passes else None
         if self.instances is not None:
             self.instances.mark()
+        self.light_tree = truth.needs_light_tree()
         self.numbers_for_truth = None
         if "use_pass_object_index" in passes:
             if scene.uses_object_index(current):
@@ -302,11 +304,13 @@ class Service:
         tiled = max(self.hook.camera["width"], self.hook.camera["height"]) > scene.MAX_TILE_SIZE
         if tiled or not compat.passes_leave_in_memory():
             path = self.scratch / f"{name}.exr"
-            truth.render_passes_to_file(current, str(path), self.numbers_for_truth)
+            truth.render_passes_to_file(current, str(path), self.numbers_for_truth, light_tree=self.light_tree)
             return {"multilayer": str(path), "layer": scene.main_layer(current).name}
         path = self.scratch / f"{name}.raw"
         passes: dict[str, list[int]] = {}
-        arrays: dict[str, np.ndarray] = truth.render_passes(current, self.hook, self.numbers_for_truth)
+        arrays: dict[str, np.ndarray] = truth.render_passes(
+            current, self.hook, self.numbers_for_truth, light_tree=self.light_tree
+        )
         with open(path, "wb") as stream:
             for key, pixels in arrays.items():
                 passes[key] = [stream.tell(), pixels.shape[2]]

@@ -27,6 +27,7 @@ CYCLES_TRUTH = {
     "use_sample_subset": False,
     "max_bounces": 0,
     "transparent_max_bounces": 1024,
+    "light_sampling_threshold": 1e9,  # No light is worth a shadow ray.
 }
 
 ALPHA_THRESHOLD = 0.001
@@ -43,6 +44,30 @@ would be two, and which of them is read differs from run to run."""
 
 OVERRIDDEN = ("cycles.", "dof.use_dof", "pass_index", "render.use_motion_blur", "view_layers[")
 """Beginnings of data paths whose animation would undo the settings of the ground-truth render."""
+
+
+def needs_light_tree() -> bool:
+    """Whether any surface may emit light, as far as nodes tell.
+
+    Ground truth needs no tree of lights, and is a seventh cheaper without (`scripts/bench_frame.py`). But the picture
+    does, and where surfaces emit light the tree is over all of their triangles: it takes longer to build it anew.
+    """
+    materials = [material.node_tree for material in bpy.data.materials if material.node_tree]
+    return any(may_emit(node) for tree in (*materials, *bpy.data.node_groups) for node in tree.nodes)
+
+
+def may_emit(node: Any) -> bool:
+    """Whether a surface with this node could emit light: emission, a script, or a Principled BSDF told to."""
+    if node.type in ("EMISSION", "EEVEE_SPECULAR", "SCRIPT"):
+        return True
+    if node.type != "BSDF_PRINCIPLED":
+        return False
+    strength = node.inputs["Emission Strength"]
+    color = next(node.inputs[name] for name in ("Emission Color", "Emission") if name in node.inputs)
+    return all(
+        socket.is_linked or np.any(value)
+        for socket, value in ((strength, strength.default_value), (color, color.default_value[:3]))
+    )
 
 
 class Hook:
@@ -127,8 +152,11 @@ def no_volumes() -> Iterator[None]:
 
 
 @contextmanager
-def truth_settings(scene: Any, numbers: dict[Any, int] | None) -> Iterator[None]:
-    """The scene as the ground truth needs it, then as it was. `numbers` are ids that hold for this render only."""
+def truth_settings(scene: Any, numbers: dict[Any, int] | None, *, light_tree: bool) -> Iterator[None]:
+    """The scene as the ground truth needs it, then as it was.
+
+    `numbers` are ids that hold for this render only. `light_tree`: keep it if there is one (`needs_light_tree`).
+    """
     undo: list[tuple[Any, str, Any]] = []
 
     def put(owner: Any, name: str, value: Any) -> None:
@@ -142,6 +170,8 @@ def truth_settings(scene: Any, numbers: dict[Any, int] | None) -> Iterator[None]
                 put(curve, "mute", True)
     for name, value in CYCLES_TRUTH.items():
         put(scene.cycles, name, value)
+    if not light_tree:
+        put(scene.cycles, "use_light_tree", False)
     for name in ("use_motion_blur", "use_compositing", "use_freestyle"):
         put(scene.render, name, False)
     put(scene.camera.data.dof, "use_dof", False)
@@ -163,18 +193,18 @@ def truth_settings(scene: Any, numbers: dict[Any, int] | None) -> Iterator[None]
             setattr(owner, name, value)
 
 
-def render_passes(scene: Any, hook: Hook, numbers: dict[Any, int] | None) -> dict[str, np.ndarray]:
+def render_passes(scene: Any, hook: Hook, numbers: dict[Any, int] | None, *, light_tree: bool) -> dict[str, np.ndarray]:
     """Render the current frame's ground truth; pass name -> (H, W, C) float32, bottom row first."""
     hook.passes, hook.reading = {}, True
     try:
-        with truth_settings(scene, numbers):
+        with truth_settings(scene, numbers, light_tree=light_tree):
             bpy.ops.render.render()
     finally:
         hook.reading = False
     return hook.passes
 
 
-def render_passes_to_file(scene: Any, path: str, numbers: dict[Any, int] | None) -> None:
+def render_passes_to_file(scene: Any, path: str, numbers: dict[Any, int] | None, *, light_tree: bool) -> None:
     """The same, into a multilayer EXR, for versions of Blender whose passes cannot be read in memory."""
     image, saved_path = scene.render.image_settings, scene.render.filepath
     saved = {name: getattr(image, name) for name in ("file_format", "color_mode", "color_depth", "exr_codec")}
@@ -182,7 +212,7 @@ def render_passes_to_file(scene: Any, path: str, numbers: dict[Any, int] | None)
     image.color_depth, image.exr_codec = "32", "NONE"
     scene.render.filepath = path
     try:
-        with truth_settings(scene, numbers):
+        with truth_settings(scene, numbers, light_tree=light_tree):
             bpy.ops.render.render(write_still=True)
     finally:
         scene.render.filepath = saved_path
