@@ -465,11 +465,22 @@ def rigged(scene, first):
     cage.scale = (1.5, 1.5, 1.5)
     shape_key(cage, lambda co: co + mathutils.Vector((0.3, 0, 0.1 * co.z)), first)
     caged = cube(scene, "Caged", 0.25)
-    caged.parent, caged.parent_type = cage, "LATTICE"
+    caged.parent = cage
+    caged.modifiers.new("Lattice", "LATTICE").object = cage
 
     waving = cube(scene, "Waving", 0.25, (1.2, -2.5, 0.9))
     wave = waving.modifiers.new("Wave", "WAVE")
     wave.time_offset, wave.height, wave.width, wave.speed = -20, 0.2, 1.0, 0.3
+
+
+def lattice_as_parent(scene, first):
+    """Far below everything: nobody can say what shape it has, see `worker.audit.shaped_by_chance`."""
+    cage = link(scene, "Cage", bpy.data.lattices.new("Cage"), (0, 0, -500))
+    shape_key(cage, lambda co: co + mathutils.Vector((0.3, 0, 0)), first)
+    still = link(scene, "Stiff cage", bpy.data.lattices.new("Stiff cage"), (0, 0, -500))
+    for name, parent in (("Caged", cage), ("In a stiff cage", still)):
+        caged = cube(scene, name, 0.25)
+        caged.parent, caged.parent_type = parent, "LATTICE"
 
 
 def shaped_by_curves(scene, first):
