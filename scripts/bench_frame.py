@@ -1,8 +1,8 @@
 """What a frame of the bench's static scene is made of: `python scripts/bench_frame.py [--size 512] [--rounds 8]`.
 
-CPU seconds (user + system) of single renders in one Blender, each the smallest of some rounds: what Blender does for
-every frame anew without persistent data, what a sample costs, what the ground truth costs, and what that would cost
-with simpler light and surfaces. See docs/performance.md.
+CPU seconds (user + system) of single renders in one Blender, in turn for some rounds: what Blender does for every frame
+anew without persistent data, what a sample costs, what the ground truth costs, and what that would cost with simpler
+light and surfaces. See docs/performance.md.
 """
 
 from __future__ import annotations
@@ -13,35 +13,25 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import bpy
+from bench_scene import FRAMES
 
-from visionsim.simulation.worker.scene import enable_passes
 from visionsim.simulation.worker.truth import needs_light_tree, truth_settings
 
+PASSES = dict.fromkeys(("use_pass_z", "use_pass_normal", "use_pass_object_index", "use_pass_position"), True)
 HERE = Path(__file__).resolve().parent
 
 
 def cpu_seconds() -> float:
     spent = os.times()
     return spent.user + spent.system
-
-
-def smallest(scene: Any, rounds: int, settings: Callable[[], Any] = nullcontext) -> float:
-    """CPU seconds of a render; the camera moves before each, and the first one does not count."""
-    found = []
-    for number in range(rounds + 1):
-        scene.frame_set(1 + number % 24)
-        with settings():
-            began = cpu_seconds()
-            bpy.ops.render.render()
-            found.append(cpu_seconds() - began)
-    return min(found[1:])
 
 
 @contextmanager
@@ -67,45 +57,64 @@ def glow() -> Any:
     return made
 
 
+@contextmanager
+def hidden(objects: list[Any]) -> Iterator[None]:
+    """Objects that no render sees."""
+    with ExitStack() as stack:
+        for obj in objects:
+            stack.enter_context(changed(obj, hide_render=True))
+        yield
+
+
 def measure(blend: str, size: int, rounds: int) -> None:
     bpy.ops.wm.open_mainfile(filepath=blend)
     scene = bpy.context.scene
     scene.render.resolution_x = scene.render.resolution_y = size
     cycles, layer = scene.cycles, scene.view_layers[0]
     cycles.use_adaptive_sampling = cycles.use_denoising = False
-
-    def line(text: str, seconds: float) -> None:
-        sys.stderr.write(f"{seconds:6.3f}  {text}\n")
-
     cycles.samples = 1
-    plain = smallest(scene, rounds)
-    line("picture, one sample, as the plain loop renders it", plain)
-    enable_passes(scene, {"use_pass_z", "use_pass_normal", "use_pass_object_index", "use_pass_position"})
     scene.render.use_persistent_data = True
-    kept = smallest(scene, rounds)
-    line("the same with persistent data and the passes of ground truth", kept)
-    line("so persistent data save", plain - kept)
-    cycles.samples = 9
-    scene.render.use_persistent_data = True  # Tells Blender that something changed; an assignment to `cycles` does not.
-    nine = smallest(scene, max(2, rounds // 4))
-    cycles.samples = 1
-    line("each further sample of the picture costs", (nine - kept) / 8)
-
-    def truth(light_tree: bool = False) -> Any:
-        return truth_settings(scene, None, light_tree=light_tree)
-
-    assert not needs_light_tree()
-    line("ground truth with a light tree", smallest(scene, rounds, lambda: truth(light_tree=True)))
-    line("ground truth", smallest(scene, rounds, truth))
     lights = [obj for obj in scene.objects if obj.type == "LIGHT"]
-    for obj in lights:
-        obj.hide_render = True
-    line("ground truth if the scene had no light", smallest(scene, rounds, truth))
-    with changed(layer, material_override=glow()):
-        line("ground truth if, besides, every surface only glowed", smallest(scene, rounds, truth))
-    for obj in scene.objects:
-        obj.hide_render = obj.type != "CAMERA"
-    line("ground truth if there were no surface at all", smallest(scene, rounds, truth))
+    shown = [obj for obj in scene.objects if obj.type != "CAMERA"]
+    assert not needs_light_tree()
+    glowing = glow()
+
+    def truth(light_tree: bool = False) -> list[AbstractContextManager[None]]:
+        return [changed(layer, **PASSES), truth_settings(scene, None, light_tree=light_tree)]
+
+    cases: dict[str, Callable[[], list[AbstractContextManager[None]]]] = {
+        "picture, one sample, as the plain loop renders it": lambda: [changed(scene.render, use_persistent_data=False)],
+        "the same with persistent data": list,
+        "and with the passes of ground truth": lambda: [changed(layer, **PASSES)],
+        "nine samples, with persistent data": lambda: [changed(cycles, samples=9)],
+        "nine samples, and with the passes": lambda: [changed(cycles, samples=9), changed(layer, **PASSES)],
+        "ground truth with a light tree": lambda: truth(light_tree=True),
+        "ground truth": truth,
+        "ground truth without lights": lambda: [*truth(), hidden(lights)],
+        "ground truth if every surface only glowed": lambda: [*truth(), changed(layer, material_override=glowing)],
+        "ground truth of nothing at all": lambda: [*truth(), hidden(shown)],
+    }
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
+    frame = 0
+    for _ in range(rounds):
+        for name, settings in cases.items():
+            spent = []
+            with ExitStack() as stack:
+                for setting in settings():
+                    stack.enter_context(setting)
+                for _ in range(2):
+                    frame = frame % FRAMES + 1
+                    scene.frame_set(frame)
+                    # Tells Blender that something changed; an assignment to `cycles` does not.
+                    scene.render.use_persistent_data = scene.render.use_persistent_data
+                    began = cpu_seconds()
+                    bpy.ops.render.render()
+                    spent.append(cpu_seconds() - began)
+            found[name].append((spent[0], spent[1]))
+    sys.stderr.write(" least  median  median of the first after what changed\n")
+    for name, pairs in found.items():
+        first, second = zip(*pairs, strict=True)
+        sys.stderr.write(f"{min(second):6.2f}  {median(second):6.2f}  {median(first):6.2f}   {name}\n")
 
 
 def main() -> None:
