@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import bpy
 from bench_scene import FRAMES
 
-from visionsim.simulation.worker.truth import needs_light_tree, truth_settings
+from visionsim.simulation.worker import unlit
+from visionsim.simulation.worker.truth import tell_of_changes, truth_settings
 
 PASSES = dict.fromkeys(("use_pass_z", "use_pass_normal", "use_pass_object_index", "use_pass_position"), True)
 HERE = Path(__file__).resolve().parent
@@ -76,7 +77,8 @@ def measure(blend: str, size: int, rounds: int) -> None:
     scene.render.use_persistent_data = True
     lights = [obj for obj in scene.objects if obj.type == "LIGHT"]
     shown = [obj for obj in scene.objects if obj.type != "CAMERA"]
-    assert not needs_light_tree()
+    assert unlit.only_lamps()
+    unlit.install()
     glowing = glow()
 
     def truth(light_tree: bool = False) -> list[AbstractContextManager[None]]:
@@ -105,8 +107,7 @@ def measure(blend: str, size: int, rounds: int) -> None:
                 for _ in range(2):
                     frame = frame % FRAMES + 1
                     scene.frame_set(frame)
-                    # Tells Blender that something changed; an assignment to `cycles` does not.
-                    scene.render.use_persistent_data = scene.render.use_persistent_data
+                    tell_of_changes(scene)
                     began = cpu_seconds()
                     bpy.ops.render.render()
                     spent.append(cpu_seconds() - began)

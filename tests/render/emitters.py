@@ -10,7 +10,7 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from visionsim.simulation.worker.truth import needs_light_tree
+from visionsim.simulation.worker.unlit import only_lamps
 
 
 def principled(tree, strength, color):
@@ -51,6 +51,6 @@ for name, make in MATERIALS.items():
     material.use_nodes = True
     material.node_tree.nodes.clear()
     make(material.node_tree)
-    if needs_light_tree():
+    if not only_lamps():
         emits.append(name)
 sys.stderr.write(json.dumps({"emits": emits}) + "\n")

@@ -17,7 +17,7 @@ import numpy as np
 from visionsim.simulation.config import time_stretch
 from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
-from visionsim.simulation.worker import animation, audit, compat, editing, motion, queries, raycast, scene, truth
+from visionsim.simulation.worker import animation, audit, compat, editing, motion, queries, raycast, scene, truth, unlit
 from visionsim.simulation.worker.containment import Contained
 from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.instances import Instances
@@ -119,6 +119,8 @@ class Service:
             self._load(blend, settings, expected)
             edits = [*done, *edits]
             self.edits = []
+        if edits:
+            unlit.uninstall()  # A script sees materials as they are in the file, and may change them.
         value = None
         for name, arguments in edits:
             value = getattr(editing, name)(bpy.context.scene, self.scratch, **arguments)
@@ -191,7 +193,9 @@ class Service:
         self.instances = found if found.ids and "use_pass_object_index" in passes else None
         if self.instances is not None:
             self.instances.mark()
-        self.light_tree = truth.needs_light_tree()
+        self.light_tree = not unlit.only_lamps()
+        if truths:
+            sys.stderr.write(f"visionsim: ground truth leaves light out {unlit.install()}\n")
         self.numbers_for_truth = None
         if "use_pass_object_index" in passes:
             if scene.uses_object_index(current):

@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from visionsim.simulation.worker import camera, compat, instances, motion
+from visionsim.simulation.worker import camera, compat, instances, motion, unlit
 from visionsim.simulation.worker.scene import main_layer
 
 CYCLES_TRUTH = {
@@ -44,30 +44,6 @@ would be two, and which of them is read differs from run to run."""
 
 OVERRIDDEN = ("cycles.", "dof.use_dof", "pass_index", "render.use_motion_blur", "view_layers[")
 """Beginnings of data paths whose animation would undo the settings of the ground-truth render."""
-
-
-def needs_light_tree() -> bool:
-    """Whether any surface may emit light, as far as nodes tell.
-
-    Ground truth needs no tree of lights, and is a seventh cheaper without (`scripts/bench_frame.py`). But the picture
-    does, and where surfaces emit light the tree is over all of their triangles: it takes longer to build it anew.
-    """
-    materials = [material.node_tree for material in bpy.data.materials if material.node_tree]
-    return any(may_emit(node) for tree in (*materials, *bpy.data.node_groups) for node in tree.nodes)
-
-
-def may_emit(node: Any) -> bool:
-    """Whether a surface with this node could emit light: emission, a script, or a Principled BSDF told to."""
-    if node.type in ("EMISSION", "EEVEE_SPECULAR", "SCRIPT"):
-        return True
-    if node.type != "BSDF_PRINCIPLED":
-        return False
-    strength = node.inputs["Emission Strength"]
-    color = next(node.inputs[name] for name in ("Emission Color", "Emission") if name in node.inputs)
-    return all(
-        socket.is_linked or np.any(value)
-        for socket, value in ((strength, strength.default_value), (color, color.default_value[:3]))
-    )
 
 
 class Hook:
@@ -155,7 +131,7 @@ def no_volumes() -> Iterator[None]:
 def truth_settings(scene: Any, numbers: dict[Any, int] | None, *, light_tree: bool) -> Iterator[None]:
     """The scene as the ground truth needs it, then as it was.
 
-    `numbers` are ids that hold for this render only. `light_tree`: keep it if there is one (`needs_light_tree`).
+    `numbers` are ids that hold for this render only. `light_tree`: keep it if there is one (`unlit.only_lamps`).
     """
     undo: list[tuple[Any, str, Any]] = []
 
@@ -185,12 +161,24 @@ def truth_settings(scene: Any, numbers: dict[Any, int] | None, *, light_tree: bo
             put(aov, "name", f"{aov.name} of the artist")
     for obj, number in (numbers or {}).items():
         put(obj, "pass_index", number)
+    wanted[unlit.SWITCH] = unlit.ON
+    tell_of_changes(scene)
     try:
         with no_volumes():
             yield
     finally:
+        del wanted[unlit.SWITCH]
         for owner, name, value in reversed(undo):
             setattr(owner, name, value)
+        tell_of_changes(scene)
+
+
+def tell_of_changes(scene: Any) -> None:
+    """Let Blender know that the scene's settings changed: of custom properties and those of Cycles it does not hear.
+
+    With the scene's `update_tag` Cycles would build all geometry anew.
+    """
+    scene.render.use_persistent_data = scene.render.use_persistent_data
 
 
 def render_passes(scene: Any, hook: Hook, numbers: dict[Any, int] | None, *, light_tree: bool) -> dict[str, np.ndarray]:

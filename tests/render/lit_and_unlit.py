@@ -1,0 +1,162 @@
+"""Render a zoo of materials' ground truth with light and without: python lit_and_unlit.py FOLDER
+
+Writes FOLDER/lit.exr and FOLDER/unlit.exr, and prints `{"unlit": [...], "same": ...}`: which materials are left unlit,
+and whether all materials are afterwards what they were before.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import bpy
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from visionsim.simulation.worker import truth, unlit
+
+PASSES = ("use_pass_z", "use_pass_normal", "use_pass_object_index", "use_pass_position")
+
+
+def shader(tree, kind, **inputs):
+    node = tree.nodes.new(f"ShaderNode{kind}")
+    for name, value in inputs.items():
+        node.inputs[name.replace("_", " ")].default_value = value
+    return node
+
+
+def noise_into(tree, node, name, through=None):
+    """A noise that varies an input, through a node of another kind if it says so."""
+    socket = tree.nodes.new("ShaderNodeTexNoise").outputs[0]
+    if through is not None:
+        middle = tree.nodes.new(f"ShaderNode{through}")
+        tree.links.new(socket, middle.inputs["Height" if through == "Bump" else "Color"])
+        socket = middle.outputs[0]
+    tree.links.new(socket, node.inputs[name])
+    return node
+
+
+def mixed(tree, one, other, kind="MixShader"):
+    node = tree.nodes.new(f"ShaderNode{kind}")
+    for socket, source in zip([socket for socket in node.inputs if socket.type == "SHADER"], (one, other), strict=True):
+        tree.links.new(source.outputs[0], socket)
+    return node
+
+
+def grouped(tree, make):
+    group = bpy.data.node_groups.new("Group", "ShaderNodeTree")
+    if hasattr(group, "interface"):
+        group.interface.new_socket("Shader", in_out="OUTPUT", socket_type="NodeSocketShader")
+    else:
+        group.outputs.new("NodeSocketShader", "Shader")
+    group.links.new(make(group).outputs[0], group.nodes.new("NodeGroupOutput").inputs[0])
+    node = tree.nodes.new("ShaderNodeGroup")
+    node.node_tree = group
+    return node
+
+
+def animated(tree):
+    node = shader(tree, "BsdfPrincipled")
+    node.inputs["Alpha"].keyframe_insert("default_value", frame=1)
+    return node
+
+
+def driven(tree):
+    node = shader(tree, "BsdfPrincipled")
+    node.inputs["Alpha"].driver_add("default_value").driver.expression = "frame / 10"
+    return node
+
+
+def muted(tree):
+    node = mixed(tree, shader(tree, "BsdfDiffuse"), shader(tree, "BsdfGlossy"))
+    node.mute = True
+    return node
+
+
+def displaced(tree):
+    output = tree.get_output_node("CYCLES")
+    noise_into(tree, output, "Displacement")
+    return shader(tree, "BsdfDiffuse")
+
+
+def diffuse(tree):
+    return shader(tree, "BsdfDiffuse")
+
+
+def clear(tree):
+    return shader(tree, "BsdfTransparent")
+
+
+PLAIN = {
+    "diffuse": diffuse,
+    "black": lambda tree: shader(tree, "BsdfDiffuse", Color=(0, 0, 0, 1)),
+    "principled": lambda tree: shader(tree, "BsdfPrincipled"),
+    "textured": lambda tree: noise_into(tree, shader(tree, "BsdfPrincipled"), "Base Color"),
+    "metal": lambda tree: shader(tree, "BsdfPrincipled", Metallic=1.0, Roughness=0.0),
+    "glass": lambda tree: shader(tree, "BsdfGlass", Roughness=0.0),
+    "air": lambda tree: shader(tree, "BsdfGlass", Roughness=0.0, IOR=1.0),
+    "refraction": lambda tree: shader(tree, "BsdfRefraction", Roughness=0.0, IOR=1.0),
+    "translucent": lambda tree: shader(tree, "BsdfTranslucent"),
+    "wax": lambda tree: shader(tree, "SubsurfaceScattering"),
+    "mixed": lambda tree: mixed(tree, diffuse(tree), shader(tree, "BsdfGlossy")),
+    "added": lambda tree: mixed(tree, diffuse(tree), shader(tree, "BsdfGlossy"), "AddShader"),
+    "grouped": lambda tree: grouped(tree, diffuse),
+}
+OTHERS = {
+    "clear": clear,
+    "alpha": lambda tree: shader(tree, "BsdfPrincipled", Alpha=0.5),
+    "alpha from a texture": lambda tree: noise_into(tree, shader(tree, "BsdfPrincipled"), "Alpha"),
+    "partly clear": lambda tree: mixed(tree, diffuse(tree), clear(tree)),
+    "clear in a group": lambda tree: grouped(tree, lambda group: mixed(group, diffuse(group), clear(group))),
+    "holdout": lambda tree: shader(tree, "Holdout"),
+    "bumpy": lambda tree: noise_into(tree, shader(tree, "BsdfPrincipled"), "Normal", "Bump"),
+    "bumpy in a group": lambda tree: grouped(tree, lambda group: noise_into(group, diffuse(group), "Normal", "Bump")),
+    "normal map": lambda tree: noise_into(tree, diffuse(tree), "Normal", "NormalMap"),
+    "displaced": displaced,
+    "animated": animated,
+    "driven": driven,
+    "muted": muted,
+}
+
+
+def contents(tree):
+    nodes = sorted(node.name for node in tree.nodes)
+    return nodes, sorted((link.from_node.name, link.to_node.name, link.to_socket.identifier) for link in tree.links)
+
+
+def main(folder):
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene, layer = bpy.context.scene, bpy.context.view_layer
+    scene.render.engine = "CYCLES"
+    scene.render.resolution_x, scene.render.resolution_y, scene.render.use_persistent_data = 96, 96, True
+    for index, (name, make) in enumerate({**PLAIN, **OTHERS}.items()):
+        material = bpy.data.materials.new(name)
+        material.use_nodes = True
+        tree = material.node_tree
+        tree.nodes.clear()
+        output = tree.nodes.new("ShaderNodeOutputMaterial")
+        tree.links.new(make(tree).outputs[0], output.inputs["Surface"])
+        bpy.ops.mesh.primitive_uv_sphere_add(radius=0.6, location=(index % 6 - 2.5, index // 6 - 2.0, 0))
+        bpy.ops.object.shade_smooth()
+        bpy.context.object.data.materials.append(material)
+        bpy.context.object.pass_index = index + 1
+    bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 0, -1))
+    bpy.ops.object.light_add(type="SUN")
+    bpy.ops.object.camera_add(location=(0, 0, 8))
+    scene.camera = bpy.context.object
+    for name in PASSES:
+        setattr(layer, name, True)
+    before = {material.name: contents(material.node_tree) for material in bpy.data.materials}
+    unlit.install()
+    unlit.install()
+    named = [material.name for material in bpy.data.materials if unlit.SWITCH in material.node_tree.nodes]
+    truth.render_passes_to_file(scene, f"{folder}/unlit.exr", None, light_tree=False)
+    unlit.uninstall()
+    after = {material.name: contents(material.node_tree) for material in bpy.data.materials}
+    truth.render_passes_to_file(scene, f"{folder}/lit.exr", None, light_tree=False)
+    found = {"unlit": sorted(named), "expected": sorted(PLAIN), "same": before == after}
+    sys.stderr.write(json.dumps(found) + "\n")
+
+
+main((sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:])[0])
