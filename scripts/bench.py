@@ -1,7 +1,8 @@
 """Measure what the documentation claims: `python scripts/bench.py [--size 512] [--frames 8] [--rounds 2] [PART ...]`.
 
 Compares the whole `visionsim` command, which writes the picture and all four ground truths, with the plain bpy loop of
-plain_loop.py, which writes the picture only; in pairs, in turn, in CPU seconds (user + system, all processes). Then the
+plain_loop.py, which writes the picture only, in CPU seconds (user + system, all processes). The two of a pair run by
+turns, one second each, while the other is stopped: a machine that others use changes its speed all the time. Then the
 time to the first frame on disk, the peak memory of a worker, `--help`, a dry run of 1,000 sequences, a run that finds
 10,000 frames done, the memory of one whose scene leaks, and how quick a client is.
 
@@ -12,13 +13,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -34,7 +38,7 @@ LIMITS = {
     512: {"static": 1.00, "rigid": 1.06, "deforming": 1.10},
 }
 """What we promise: CPU seconds of ours at most so many times those of the plain loop, by size and kind."""
-FRAMES = {256: 16, 512: 8}
+FRAMES = {256: 24, 512: 24}
 """Frames rendered by default; fewer would measure how long Python takes to start."""
 TRUTHS = ("depths", "normals", "flows", "segmentations")
 
@@ -51,14 +55,63 @@ class Usage:
 
 def measure(command: list[str], log: Path) -> Usage:
     """Run a command to its end; its output goes to `log`."""
-    started = time.perf_counter()
-    with open(log, "wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream)
-        _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    if os.waitstatus_to_exitcode(status):
-        sys.exit(f"{' '.join(command)}\n{log.read_text(errors='replace')[-2000:]}")
-    return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return measure_by_turns([command], [log])[0]
+
+
+def measure_by_turns(commands: list[list[str]], logs: list[Path], turn_s: float = 1.0) -> list[Usage]:
+    """Run commands to their ends, each for a second while the others are stopped; their outputs go to `logs`.
+
+    A command's `wall_s` is how long it ran, not how long it was stopped.
+    """
+    processes: list[subprocess.Popen[bytes]] = []
+    ran = [0.0] * len(commands)
+    found: dict[int, Usage] = {}
+    try:
+        while len(found) < len(commands):
+            for index in [index for index in range(len(commands)) if index not in found]:
+                began = time.perf_counter()
+                if index == len(processes):
+                    with open(logs[index], "wb") as stream:
+                        processes.append(subprocess.Popen(commands[index], stdout=stream, stderr=stream))
+                else:
+                    signal_family(processes[index].pid, signal.SIGCONT)
+                usage = ended(processes[index], turn_s if len(found) < len(commands) - 1 else None)
+                ran[index] += time.perf_counter() - began
+                if usage is None:
+                    signal_family(processes[index].pid, signal.SIGSTOP)
+                    continue
+                if processes[index].returncode:
+                    sys.exit(f"{' '.join(commands[index])}\n{logs[index].read_text(errors='replace')[-2000:]}")
+                cpu = usage.ru_utime + usage.ru_stime
+                found[index] = Usage(ran[index], cpu, usage.ru_maxrss / 1024)
+    finally:
+        for process in processes:
+            if process.returncode is None:
+                signal_family(process.pid, signal.SIGKILL)
+    return [found[index] for index in range(len(commands))]
+
+
+def ended(process: subprocess.Popen[bytes], seconds: float | None) -> Any:
+    """What a process has used, all its children together, if it ends within so many seconds; None if it does not."""
+    end = None if seconds is None else time.perf_counter() + seconds
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG if end is not None else 0)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return usage
+        if end is not None and time.perf_counter() > end:
+            return None
+        time.sleep(0.005)
+
+
+def signal_family(pid: int, number: int) -> None:
+    """Send a signal to a process and all that it has started."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+    for tasks in Path("/proc").glob(f"{pid}/task/*/children"):
+        with suppress(OSError):
+            for child in tasks.read_text().split():
+                signal_family(int(child), number)
 
 
 def ours(blend: Path, root: Path, size: int, frames: int) -> list[str]:
@@ -93,10 +146,7 @@ def compare(kind: str, folder: Path, size: int, frames: int, rounds: int) -> Non
             ours(blend, folder / f"{kind}-{size}-ours-{number}", size, frames),
             plain(blend, folder / f"{kind}-{size}-plain-{number}", size, frames),
         ]
-        # A machine that slowly changes its speed must not favour one side: A B, B A, A B ...
-        order = (0, 1) if number % 2 == 0 else (1, 0)
-        usage = {side: measure(commands[side], folder / f"{side}.log") for side in order}
-        pairs.append((usage[0], usage[1]))
+        pairs.append(tuple(measure_by_turns(commands, [folder / "ours.log", folder / "plain.log"])))
     cpu = median(a.cpu_s / b.cpu_s for a, b in pairs)
     wall = median(a.wall_s / b.wall_s for a, b in pairs)
     peak = max(a.peak_mib for a, _ in pairs)
@@ -240,7 +290,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=(*KINDS, "read"), metavar="PART")
     parser.add_argument("--size", type=int, nargs="+", default=list(FRAMES))
     parser.add_argument("--frames", type=int)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="visionsim-bench-") as name:
         folder = Path(name)

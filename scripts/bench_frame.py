@@ -1,8 +1,8 @@
 """What a frame of the bench's static scene is made of: `python scripts/bench_frame.py [--size 512] [--rounds 8]`.
 
 CPU seconds (user + system) of single renders in one Blender, in turn for some rounds: what Blender does for every frame
-anew without persistent data, what a sample costs, what the ground truth costs, and what that would cost with simpler
-light and surfaces. See docs/performance.md.
+anew without persistent data, what a sample costs, and what the ground truth costs with light and without. See
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -67,6 +67,18 @@ def hidden(objects: list[Any]) -> Iterator[None]:
         yield
 
 
+def make_switch_constant() -> None:
+    """Let the factor of `unlit`'s switch be known before anything is rendered, which lets Cycles drop nodes."""
+    for material in bpy.data.materials:
+        for node in material.node_tree.nodes:
+            if node.name.startswith(unlit.SWITCH) and node.type == "CAMERA":
+                for link in list(node.outputs["View Distance"].links):
+                    material.node_tree.links.remove(link)
+
+
+Cases = dict[str, Callable[[], list[AbstractContextManager[None]]]]
+
+
 def measure(blend: str, size: int, rounds: int) -> None:
     bpy.ops.wm.open_mainfile(filepath=blend)
     scene = bpy.context.scene
@@ -75,27 +87,38 @@ def measure(blend: str, size: int, rounds: int) -> None:
     cycles.use_adaptive_sampling = cycles.use_denoising = False
     cycles.samples = 1
     scene.render.use_persistent_data = True
-    lights = [obj for obj in scene.objects if obj.type == "LIGHT"]
     shown = [obj for obj in scene.objects if obj.type != "CAMERA"]
-    assert unlit.only_lamps()
-    unlit.install()
     glowing = glow()
 
     def truth(light_tree: bool = False) -> list[AbstractContextManager[None]]:
         return [changed(layer, **PASSES), truth_settings(scene, None, light_tree=light_tree)]
 
-    cases: dict[str, Callable[[], list[AbstractContextManager[None]]]] = {
+    lit: Cases = {
         "picture, one sample, as the plain loop renders it": lambda: [changed(scene.render, use_persistent_data=False)],
         "the same with persistent data": list,
         "and with the passes of ground truth": lambda: [changed(layer, **PASSES)],
         "nine samples, with persistent data": lambda: [changed(cycles, samples=9)],
         "nine samples, and with the passes": lambda: [changed(cycles, samples=9), changed(layer, **PASSES)],
-        "ground truth with a light tree": lambda: truth(light_tree=True),
-        "ground truth": truth,
-        "ground truth without lights": lambda: [*truth(), hidden(lights)],
+        "ground truth with light and a tree of lights": lambda: truth(light_tree=True),
+        "ground truth with light": truth,
         "ground truth if every surface only glowed": lambda: [*truth(), changed(layer, material_override=glowing)],
         "ground truth of nothing at all": lambda: [*truth(), hidden(shown)],
     }
+    unlit_cases: Cases = {
+        "picture, one sample, with the switch": lambda: [changed(layer, **PASSES)],
+        "ground truth": truth,
+    }
+    sys.stderr.write(" least  median  median of the first after what changed\n")
+    run_in_turn(scene, lit, rounds)
+    bpy.data.materials.remove(glowing)  # A surface that emits light would keep the others lit.
+    sys.stderr.write(f"Light is left out {unlit.install()}.\n")
+    run_in_turn(scene, unlit_cases, rounds)
+    make_switch_constant()
+    run_in_turn(scene, {f"{name}, if it were constant": case for name, case in unlit_cases.items()}, rounds)
+
+
+def run_in_turn(scene: Any, cases: Cases, rounds: int) -> None:
+    """Render each case twice, one after the other, for some rounds, and print CPU seconds."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
     frame = 0
     for _ in range(rounds):
@@ -112,7 +135,6 @@ def measure(blend: str, size: int, rounds: int) -> None:
                     bpy.ops.render.render()
                     spent.append(cpu_seconds() - began)
             found[name].append((spent[0], spent[1]))
-    sys.stderr.write(" least  median  median of the first after what changed\n")
     for name, pairs in found.items():
         first, second = zip(*pairs, strict=True)
         sys.stderr.write(f"{min(second):6.2f}  {median(second):6.2f}  {median(first):6.2f}   {name}\n")

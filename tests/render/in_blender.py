@@ -50,3 +50,26 @@ def always_die():
 def threads():
     render = bpy.context.scene.render
     return render.threads if render.threads_mode == "FIXED" else 0
+
+
+def add_panel(y):
+    """A wall across the view, of an opaque material of its own."""
+    bpy.ops.mesh.primitive_plane_add(size=20, location=(0, y, 0), rotation=(1.5707963, 0, 0))
+    material = bpy.data.materials.new("Panel")
+    material.use_nodes = True
+    bpy.context.object.data.materials.append(material)
+
+
+def set_alpha(value):
+    node = next(node for node in bpy.data.materials["Panel"].node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    node.inputs["Alpha"].default_value = value
+    return nodes_of_panel()
+
+
+def nodes_of_panel():
+    return sorted(node.type for node in bpy.data.materials["Panel"].node_tree.nodes)
+
+
+def nodes_of_panel_in(path):
+    bpy.ops.wm.open_mainfile(filepath=path)
+    return nodes_of_panel()

@@ -1,7 +1,8 @@
 """Render a zoo of materials' ground truth with light and without: python lit_and_unlit.py FOLDER
 
-Writes FOLDER/lit.exr and FOLDER/unlit.exr, and prints `{"unlit": [...], "same": ...}`: which materials are left unlit,
-and whether all materials are afterwards what they were before.
+Writes FOLDER/lit.exr and FOLDER/unlit.exr. Object indices begin with 1, those that should be unlit first. Prints a line
+`{"unlit": [...], "expected": [...], "same": ...}`: which materials are left unlit, which should be, and whether all are
+what they were with the switch taken out.
 """
 
 from __future__ import annotations
@@ -152,11 +153,11 @@ def main(folder):
     unlit.install()
     named = [material.name for material in bpy.data.materials if unlit.SWITCH in material.node_tree.nodes]
     truth.render_passes_to_file(scene, f"{folder}/unlit.exr", None, light_tree=False)
-    unlit.uninstall()
-    after = {material.name: contents(material.node_tree) for material in bpy.data.materials}
-    truth.render_passes_to_file(scene, f"{folder}/lit.exr", None, light_tree=False)
+    with unlit.taken_out():
+        after = {material.name: contents(material.node_tree) for material in bpy.data.materials}
+        truth.render_passes_to_file(scene, f"{folder}/lit.exr", None, light_tree=False)
     found = {"unlit": sorted(named), "expected": sorted(PLAIN), "same": before == after}
     sys.stderr.write(json.dumps(found) + "\n")
 
 
-main((sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:])[0])
+main(sys.argv[1])

@@ -271,6 +271,30 @@ def test_own_code_changes_the_scene_and_answers(shared, box, tmp_path) -> None:
     shared.apply(job)
 
 
+def test_own_code_changes_a_material_that_ground_truth_has_left_unlit(shared, box, tmp_path) -> None:
+    def depth(client: BlenderClient) -> float:
+        client.render_frame(1, allow_skips=False)
+        (row,) = transforms(tmp_path)["frames"]
+        return float(read_exr(tmp_path / row["depth_file_path"])["Y"][HEIGHT // 2, WIDTH // 2])
+
+    def job(client: BlenderClient) -> None:
+        prepare(client, box, tmp_path)
+        client.position_camera([0, 0, 0], look_at=[0, 1, 0])
+        client.call(SCRIPT, "add_panel", y=2.0)
+        assert depth(client) == pytest.approx(2.0)
+        client.save_file(tmp_path / "saved.blend")
+        assert depth(client) == pytest.approx(2.0)
+        assert client.call(SCRIPT, "set_alpha", value=0.0) == ["BSDF_PRINCIPLED", "OUTPUT_MATERIAL"]
+        assert depth(client) == pytest.approx(HALF)
+        client.call(SCRIPT, "set_alpha", value=1.0)
+        assert depth(client) == pytest.approx(2.0)
+        assert client.call(SCRIPT, "nodes_of_panel_in", path=str(tmp_path / "saved.blend")) == [
+            "BSDF_PRINCIPLED", "OUTPUT_MATERIAL",
+        ]  # fmt: skip
+
+    shared.apply(job)
+
+
 def test_frames_of_other_edits_are_rendered_again_and_those_of_the_same_kept(shared, box, tmp_path) -> None:
     def first(client: BlenderClient) -> None:
         prepare(client, box, tmp_path)

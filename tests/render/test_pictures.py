@@ -163,11 +163,3 @@ def test_slow_motion_shows_the_same_at_stretched_frames(blend, rendered, tmp_pat
                 for folder, frame in ((rendered, authored), (root, stretched))
             )
             assert np.allclose(a, b, rtol=1e-5, atol=1e-5)
-
-
-def test_light_tree_is_kept_where_a_surface_may_emit(scripts) -> None:
-    printed = scripts.run(HERE / "emitters.py")
-    emits = next(json.loads(line) for line in printed.splitlines() if line.startswith('{"emits"'))["emits"]
-    assert emits == [
-        "principled that glows", "principled with a link", "emission", "emission in a group", "script",
-    ]  # fmt: skip

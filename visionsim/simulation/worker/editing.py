@@ -18,7 +18,7 @@ import numpy as np
 from mathutils import Color, Euler, Matrix, Quaternion, Vector
 
 from visionsim.simulation.protocol import ARRAY
-from visionsim.simulation.worker import animation, compat
+from visionsim.simulation.worker import animation, compat, unlit
 from visionsim.simulation.worker.fault import WorkerFault
 
 
@@ -63,6 +63,12 @@ def call(scene: Any, scratch: Path, path: str, function: str, arguments: dict[st
 
     `digest` is the file's SHA-256 as the parent saw it; here it is only remembered.
     """
+    with unlit.taken_out():  # What the function does to materials may change which of them can be unlit.
+        return call_only(path, function, arguments)
+
+
+def call_only(path: str, function: str, arguments: dict[str, Any]) -> Any:
+    """The same for a function that changes nothing."""
     with importable(path) as folder:
         try:
             spec = importlib.util.spec_from_file_location(f"visionsim_call_{Path(path).stem}", path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 import numpy as np
 
-from visionsim.simulation.worker import audit, camera, editing, motion
+from visionsim.simulation.worker import audit, camera, editing, motion, unlit
 
 if TYPE_CHECKING:
     from visionsim.simulation.worker.service import Service
@@ -56,9 +56,10 @@ def about_range(scene: Any, service: Service) -> dict[str, Any]:
 
 def save(scene: Any, service: Service, path: str) -> None:
     """Write the scene as it is now into a .blend; what is open stays open."""
-    bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, check_existing=False)
+    with unlit.taken_out():
+        bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, check_existing=False)
 
 
-def call(scene: Any, service: Service, **arguments: Any) -> Any:
+def call(scene: Any, service: Service, path: str, function: str, arguments: dict[str, Any], digest: str) -> Any:
     """As `editing.call`, of a function that changes nothing."""
-    return editing.call(scene, service.scratch, **arguments)
+    return editing.call_only(path, function, arguments)

@@ -119,8 +119,6 @@ class Service:
             self._load(blend, settings, expected)
             edits = [*done, *edits]
             self.edits = []
-        if edits:
-            unlit.uninstall()  # A script sees materials as they are in the file, and may change them.
         value = None
         for name, arguments in edits:
             value = getattr(editing, name)(bpy.context.scene, self.scratch, **arguments)

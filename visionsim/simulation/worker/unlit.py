@@ -13,6 +13,8 @@ no surface emits light: of those that do, Cycles would prepare all triangles ane
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import bpy
@@ -124,15 +126,18 @@ def add_switch(tree: Any) -> bool:
     return True
 
 
-def uninstall() -> None:
-    """Leave the materials as they were before `install`."""
-    for material in bpy.data.materials:
-        tree = material.node_tree
-        mix = tree.nodes.get(SWITCH) if tree is not None else None
-        if mix is None:
-            continue
-        shader = mix.inputs[1].links[0].from_socket
+@contextmanager
+def taken_out() -> Iterator[None]:
+    """Materials as they are without the switch; those that had it may get it again afterwards."""
+    switched = [tree for tree in (m.node_tree for m in bpy.data.materials) if tree is not None and SWITCH in tree.nodes]
+    for tree in switched:
+        mix = tree.nodes[SWITCH]
         for link in list(mix.outputs[0].links):
-            tree.links.new(shader, link.to_socket)
+            tree.links.new(mix.inputs[1].links[0].from_socket, link.to_socket)
         for node in [node for node in tree.nodes if node.name.startswith(SWITCH)]:
             tree.nodes.remove(node)
+    try:
+        yield
+    finally:
+        if switched:
+            install()
