@@ -17,7 +17,7 @@ help:
 	@echo "make test    install into $(VENV) and run all tests, with real renders"
 	@echo "make check   formatting, lint, types, tests"
 	@echo "make readers  prove that others' own readers open what is exported (2 GB)"
-	@echo "make bench   measure speed and memory (some minutes)"
+	@echo "make bench   measure speed and memory (an hour)"
 	@echo "make proof   print how exact the ground truth is, in every supported Blender (some minutes, 1.5 GB)"
 	@echo "make proof-docs   write that, and what Blender's own passes hold, into docs/"
 	@echo "make clean   remove $(VENV) and what demo made"

@@ -88,6 +88,7 @@ def measure_by_turns(commands: list[list[str]], logs: list[Path], turn_s: float 
         for process in processes:
             if process.returncode is None:
                 signal_family(process.pid, signal.SIGKILL)
+                process.wait()
     return [found[index] for index in range(len(commands))]
 
 
@@ -106,12 +107,18 @@ def ended(process: subprocess.Popen[bytes], seconds: float | None) -> Any:
 
 def signal_family(pid: int, number: int) -> None:
     """Send a signal to a process and all that it has started."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
+    for member in family(pid):
+        with suppress(ProcessLookupError):
+            os.kill(member, number)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it has started."""
+    members = [pid]
     for tasks in Path("/proc").glob(f"{pid}/task/*/children"):
         with suppress(OSError):
-            for child in tasks.read_text().split():
-                signal_family(int(child), number)
+            members += [member for child in tasks.read_text().split() for member in family(int(child))]
+    return members
 
 
 def ours(blend: Path, root: Path, size: int, frames: int) -> list[str]:

@@ -51,6 +51,7 @@ def changed(owner: Any, **values: Any) -> Iterator[None]:
 def glow() -> Any:
     """A material that lights nothing and has no bump: the least that can be done where a ray hits."""
     made = bpy.data.materials.new("Glow")
+    made.use_nodes = True
     made.cycles.emission_sampling = "NONE"
     nodes, links = made.node_tree.nodes, made.node_tree.links
     nodes.clear()

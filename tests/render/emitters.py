@@ -32,6 +32,11 @@ def with_strength_from_a_node(tree):
     tree.links.new(tree.nodes.new("ShaderNodeValue").outputs[0], node.inputs["Emission Strength"])
 
 
+def colour_as_surface(tree):
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    tree.links.new(tree.nodes.new("ShaderNodeRGB").outputs[0], output.inputs["Surface"])
+
+
 MATERIALS = {
     "diffuse": lambda tree: tree.nodes.new("ShaderNodeBsdfDiffuse"),
     "principled": lambda tree: tree.nodes.new("ShaderNodeBsdfPrincipled"),
@@ -41,6 +46,7 @@ MATERIALS = {
     "principled with a link": with_strength_from_a_node,
     "emission": lambda tree: tree.nodes.new("ShaderNodeEmission"),
     "emission in a group": grouped,
+    "colour": colour_as_surface,
     "script": lambda tree: tree.nodes.new("ShaderNodeScript"),
 }
 

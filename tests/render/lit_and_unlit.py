@@ -1,8 +1,8 @@
 """Render a zoo of materials' ground truth with light and without: python lit_and_unlit.py FOLDER
 
-Writes FOLDER/lit.exr and FOLDER/unlit.exr. Object indices begin with 1, those that should be unlit first. Prints a line
-`{"unlit": [...], "expected": [...], "same": ...}`: which materials are left unlit, which should be, and whether all are
-what they were with the switch taken out.
+Writes FOLDER/lit.exr and FOLDER/unlit.exr, and pictures with the switch and without. Object indices begin with 1, those
+that should be unlit first. Prints a line `{"unlit": [...], "expected": [...], "same": ...}`: which materials are left
+unlit, which should be, and whether all are what they were with the switch taken out.
 """
 
 from __future__ import annotations
@@ -57,6 +57,27 @@ def grouped(tree, make):
     return node
 
 
+def through_reroute(tree, node):
+    reroute = tree.nodes.new("NodeReroute")
+    tree.links.new(node.outputs[0], reroute.inputs[0])
+    return reroute
+
+
+def layered(tree):
+    """A shader that goes into the next twice, and that into the next: 2 ** 24 ways to the first."""
+    node = diffuse(tree)
+    for _ in range(24):
+        node = mixed(tree, node, node)
+    return node
+
+
+def in_a_circle(tree):
+    first, second = tree.nodes.new("ShaderNodeAddShader"), tree.nodes.new("ShaderNodeAddShader")
+    tree.links.new(first.outputs[0], second.inputs[0])
+    tree.links.new(second.outputs[0], first.inputs[0])
+    return first
+
+
 def animated(tree):
     node = shader(tree, "BsdfPrincipled")
     node.inputs["Alpha"].keyframe_insert("default_value", frame=1)
@@ -76,9 +97,19 @@ def muted(tree):
 
 
 def displaced(tree):
-    output = tree.get_output_node("CYCLES")
-    noise_into(tree, output, "Displacement")
-    return shader(tree, "BsdfDiffuse")
+    noise_into(tree, tree.get_output_node("CYCLES"), "Displacement")
+    return diffuse(tree)
+
+
+def foggy(tree):
+    fog = tree.nodes.new("ShaderNodeVolumeScatter")
+    tree.links.new(fog.outputs[0], tree.get_output_node("CYCLES").inputs["Volume"])
+    return diffuse(tree)
+
+
+def coated(tree):
+    node = shader(tree, "BsdfPrincipled")
+    return noise_into(tree, node, next(name for name in ("Coat Normal", "Clearcoat Normal") if name in node.inputs))
 
 
 def diffuse(tree):
@@ -103,8 +134,17 @@ PLAIN = {
     "mixed": lambda tree: mixed(tree, diffuse(tree), shader(tree, "BsdfGlossy")),
     "added": lambda tree: mixed(tree, diffuse(tree), shader(tree, "BsdfGlossy"), "AddShader"),
     "grouped": lambda tree: grouped(tree, diffuse),
+    "through a reroute": lambda tree: through_reroute(tree, diffuse(tree)),
+    "toon": lambda tree: shader(tree, "BsdfToon"),
+    "layered": layered,
 }
 OTHERS = {
+    "clear through a reroute": lambda tree: through_reroute(tree, clear(tree)),
+    "animated in a group": lambda tree: grouped(tree, animated),
+    "muted link": diffuse,
+    "in a circle": in_a_circle,
+    "foggy": foggy,
+    "coated": coated,
     "clear": clear,
     "alpha": lambda tree: shader(tree, "BsdfPrincipled", Alpha=0.5),
     "alpha from a texture": lambda tree: noise_into(tree, shader(tree, "BsdfPrincipled"), "Alpha"),
@@ -122,8 +162,16 @@ OTHERS = {
 
 
 def contents(tree):
-    nodes = sorted(node.name for node in tree.nodes)
-    return nodes, sorted((link.from_node.name, link.to_node.name, link.to_socket.identifier) for link in tree.links)
+    ends = ((link.from_socket, link.to_socket, link.is_muted) for link in tree.links)
+    links = [(a.node.name, a.identifier, b.node.name, b.identifier, is_muted) for a, b, is_muted in ends]
+    return sorted(node.name for node in tree.nodes), sorted(links)
+
+
+def render_picture(scene, path):
+    scene.cycles.samples, scene.cycles.use_denoising, scene.render.filepath = 2, False, path
+    scene.render.image_settings.file_format = "OPEN_EXR"
+    scene.render.image_settings.color_depth = "32"
+    bpy.ops.render.render(write_still=True)
 
 
 def main(folder):
@@ -137,14 +185,15 @@ def main(folder):
         tree = material.node_tree
         tree.nodes.clear()
         output = tree.nodes.new("ShaderNodeOutputMaterial")
-        tree.links.new(make(tree).outputs[0], output.inputs["Surface"])
+        link = tree.links.new(make(tree).outputs[0], output.inputs["Surface"])
+        link.is_muted = name == "muted link"
         bpy.ops.mesh.primitive_uv_sphere_add(radius=0.6, location=(index % 6 - 2.5, index // 6 - 2.0, 0))
         bpy.ops.object.shade_smooth()
         bpy.context.object.data.materials.append(material)
         bpy.context.object.pass_index = index + 1
     bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 0, -1))
     bpy.ops.object.light_add(type="SUN")
-    bpy.ops.object.camera_add(location=(0, 0, 8))
+    bpy.ops.object.camera_add(location=(0, 0, 10))
     scene.camera = bpy.context.object
     for name in PASSES:
         setattr(layer, name, True)
@@ -153,9 +202,11 @@ def main(folder):
     unlit.install()
     named = [material.name for material in bpy.data.materials if unlit.SWITCH in material.node_tree.nodes]
     truth.render_passes_to_file(scene, f"{folder}/unlit.exr", None, light_tree=False)
+    render_picture(scene, f"{folder}/picture_with.exr")
     with unlit.taken_out():
         after = {material.name: contents(material.node_tree) for material in bpy.data.materials}
         truth.render_passes_to_file(scene, f"{folder}/lit.exr", None, light_tree=False)
+        render_picture(scene, f"{folder}/picture_without.exr")
     found = {"unlit": sorted(named), "expected": sorted(PLAIN), "same": before == after}
     sys.stderr.write(json.dumps(found) + "\n")
 

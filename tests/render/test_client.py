@@ -283,6 +283,7 @@ def test_own_code_changes_a_material_that_ground_truth_has_left_unlit(shared, bo
         client.call(SCRIPT, "add_panel", y=2.0)
         assert depth(client) == pytest.approx(2.0)
         client.save_file(tmp_path / "saved.blend")
+        assert client.query(SCRIPT, "nodes_of_panel") == ["BSDF_PRINCIPLED", "OUTPUT_MATERIAL"]
         assert depth(client) == pytest.approx(2.0)
         assert client.call(SCRIPT, "set_alpha", value=0.0) == ["BSDF_PRINCIPLED", "OUTPUT_MATERIAL"]
         assert depth(client) == pytest.approx(HALF)

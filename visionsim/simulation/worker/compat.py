@@ -148,6 +148,11 @@ def default_surface() -> Any:
     return material
 
 
+def used_node_tree(material: Any) -> Any | None:
+    """A material's node tree, if it is what renders show; before 5.0 a material may have one and not use it."""
+    return material.node_tree if VERSION >= (5, 0, 0) or material.use_nodes else None
+
+
 def surface_tree(material: Any) -> Any:
     """A material's node tree; before 5.0 a material may have none, and is diffuse in its viewport colour then."""
     if VERSION < (5, 0, 0) and not material.use_nodes:

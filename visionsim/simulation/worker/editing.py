@@ -63,13 +63,8 @@ def call(scene: Any, scratch: Path, path: str, function: str, arguments: dict[st
 
     `digest` is the file's SHA-256 as the parent saw it; here it is only remembered.
     """
-    with unlit.taken_out():  # What the function does to materials may change which of them can be unlit.
-        return call_only(path, function, arguments)
-
-
-def call_only(path: str, function: str, arguments: dict[str, Any]) -> Any:
-    """The same for a function that changes nothing."""
-    with importable(path) as folder:
+    # A function sees materials as they are, and what it does to them may change which of them can be unlit.
+    with unlit.taken_out(), importable(path) as folder:
         try:
             spec = importlib.util.spec_from_file_location(f"visionsim_call_{Path(path).stem}", path)
             assert spec is not None and spec.loader is not None, path

@@ -60,6 +60,6 @@ def save(scene: Any, service: Service, path: str) -> None:
         bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, check_existing=False)
 
 
-def call(scene: Any, service: Service, path: str, function: str, arguments: dict[str, Any], digest: str) -> Any:
+def call(scene: Any, service: Service, **arguments: Any) -> Any:
     """As `editing.call`, of a function that changes nothing."""
-    return editing.call_only(path, function, arguments)
+    return editing.call(scene, service.scratch, **arguments)

@@ -161,13 +161,13 @@ def truth_settings(scene: Any, numbers: dict[Any, int] | None, *, light_tree: bo
             put(aov, "name", f"{aov.name} of the artist")
     for obj, number in (numbers or {}).items():
         put(obj, "pass_index", number)
-    wanted[unlit.SWITCH] = unlit.ON
-    tell_of_changes(scene)
     try:
+        wanted[unlit.SWITCH] = unlit.ON
+        tell_of_changes(scene)
         with no_volumes():
             yield
     finally:
-        del wanted[unlit.SWITCH]
+        wanted.pop(unlit.SWITCH, None)
         for owner, name, value in reversed(undo):
             setattr(owner, name, value)
         tell_of_changes(scene)

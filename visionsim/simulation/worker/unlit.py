@@ -36,9 +36,11 @@ OPAQUE = frozenset(
 )
 """Types of nodes that make a surface that every ray hits."""
 
-SCRIPTED = ("frame_change_pre", "frame_change_post", "depsgraph_update_pre", "depsgraph_update_post", "render_init",
-            "render_pre")  # fmt: skip
-"""When scripts of the file could change materials between two renders."""
+COMBINING = frozenset({"MIX_SHADER", "ADD_SHADER", "REROUTE", "GROUP", "GROUP_INPUT"})
+"""Types of nodes that make of other shaders what those make."""
+
+HANDLERS = ("frame_change", "depsgraph_update", "render_", "composite_")
+"""Beginnings of the names of `bpy.app.handlers` that could change materials between two renders."""
 
 
 def only_lamps() -> bool:
@@ -47,8 +49,12 @@ def only_lamps() -> bool:
     Then ground truth needs no tree of lights either. Where surfaces do, the tree is over all of their triangles: it
     takes longer to build it anew for the next picture than ground truth saves.
     """
-    materials = [material.node_tree for material in bpy.data.materials if material.node_tree]
-    return not any(may_emit(node) for tree in (*materials, *bpy.data.node_groups) for node in tree.nodes)
+    trees = [*bpy.data.node_groups, *(tree for tree in map(compat.used_node_tree, bpy.data.materials) if tree)]
+    return not any(
+        any(may_emit(node) for node in tree.nodes)
+        or any(link.to_socket.type == "SHADER" != link.from_socket.type for link in tree.links)  # A colour glows.
+        for tree in trees
+    )
 
 
 def may_emit(node: Any) -> bool:
@@ -65,52 +71,61 @@ def may_emit(node: Any) -> bool:
     )
 
 
-def is_plain(tree: Any, output: Any) -> bool:
+def is_plain(material: Any, output: Any) -> bool:
     """Whether a material's surface is solid everywhere and always, and has the normals of its mesh."""
     if output.inputs["Volume"].is_linked or output.inputs["Displacement"].is_linked:
         return False
-    return output.inputs["Surface"].is_linked and all_plain(tree, output)
+    links, seen, owners = list(output.inputs["Surface"].links), set(), [material, material.node_tree]
+    if not links:
+        return False
+    while links:
+        link = links.pop()
+        node = link.from_node
+        if link.is_muted or not link.is_valid or link.from_socket.type != "SHADER" or not is_plain_node(node):
+            return False
+        if node in seen:
+            continue
+        seen.add(node)
+        ends = [node]
+        if node.type == "GROUP":
+            owners.append(node.node_tree)
+            ends += [end for end in node.node_tree.nodes if end.type == "GROUP_OUTPUT"]
+        links += [link for end in ends for socket in end.inputs if socket.type == "SHADER" for link in socket.links]
+    return not any(compat.curves_and_drivers(owner) for owner in owners)
 
 
-def all_plain(tree: Any, node: Any) -> bool:
-    """Whether all shaders that go into a node are plain, and nothing changes them."""
-    sources = [link.from_node for socket in node.inputs if socket.type == "SHADER" for link in socket.links]
-    return not compat.curves_and_drivers(tree) and all(is_plain_shader(tree, source) for source in sources)
-
-
-def is_plain_shader(tree: Any, node: Any) -> bool:
-    """Whether a shader, with all that goes into it, is solid and does not bend normals."""
+def is_plain_node(node: Any) -> bool:
+    """Whether a node makes a shader that is solid and has the normals of the mesh, if all that go into it do."""
     if node.mute:
         return False
-    if node.type in ("MIX_SHADER", "ADD_SHADER", "REROUTE"):
-        return all_plain(tree, node)
-    if node.type == "GROUP" and node.node_tree is not None:
-        ends = [end for end in node.node_tree.nodes if end.type == "GROUP_OUTPUT"]
-        return all_plain(tree, node) and all(all_plain(node.node_tree, end) for end in ends)
-    if node.type == "GROUP_INPUT":
-        return True
-    alpha = node.inputs.get("Alpha")
-    if node.type not in OPAQUE or (alpha is not None and (alpha.is_linked or alpha.default_value < 1)):
-        return False
-    return not any(socket.is_linked for socket in node.inputs if socket.name.endswith("Normal"))
+    if node.type in COMBINING:
+        return node.type != "GROUP" or node.node_tree is not None
+    alpha, thin = node.inputs.get("Alpha"), node.inputs.get("Thin Wall")
+    return (
+        node.type in OPAQUE
+        and (alpha is None or not (alpha.is_linked or alpha.default_value < 1))
+        and (thin is None or not (thin.is_linked or thin.default_value))  # 5.2: the other side's normals count as well.
+        and not any(socket.is_linked for socket in node.inputs if socket.name.endswith("Normal"))
+    )
 
 
 def install() -> str:
     """Give the switch to all materials that may have it, and have not yet; returns in words where light is left out."""
     if not only_lamps():
         return "nowhere: a surface may emit light"
-    if any(getattr(bpy.app.handlers, name) for name in SCRIPTED):
-        return "nowhere: a script of the file may change materials"
-    materials = [material for material in bpy.data.materials if material.node_tree]
-    plain = [material for material in materials if SWITCH in material.node_tree.nodes or add_switch(material.node_tree)]
+    if any(getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers) if name.startswith(HANDLERS)):
+        return "nowhere: a script or an add-on may change materials"
+    materials = [material for material in bpy.data.materials if compat.used_node_tree(material)]
+    plain = [material for material in materials if SWITCH in material.node_tree.nodes or add_switch(material)]
     others = "; the others are see-through, bumpy, displaced or animated" if len(plain) < len(materials) else ""
     return f"on {len(plain)} of {len(materials)} materials{others}"
 
 
-def add_switch(tree: Any) -> bool:
+def add_switch(material: Any) -> bool:
     """Give a material the switch, if it may have it; returns whether."""
+    tree = material.node_tree
     output = tree.get_output_node("CYCLES")
-    if output is None or not is_plain(tree, output):
+    if output is None or not is_plain(material, output):
         return False
     kinds = "ShaderNodeMixShader", "ShaderNodeMath", "ShaderNodeAttribute", "ShaderNodeCameraData"
     mix, times, switch, camera = nodes = [tree.nodes.new(kind) for kind in kinds]
