@@ -4,8 +4,8 @@ Where Cycles hits a surface it also computes which light falls on it and where t
 from doing so. So surfaces get a switch, before the first render of a scene: with it they have no shader that light
 could reach, and depth, normal, position and ids are all that is left. Off, Cycles folds away all that was added, and
 pictures stay what they were to the bit. On, it is nothing that Cycles could know beforehand: the shader keeps all its
-nodes and attributes. If it lost any, as it does with a constant switch, an override or another link, Cycles would build
-all geometry anew, for each render (`scripts/bench_frame.py`, with 3.4.1, 4.2.23, 4.5.15, 5.0.1 and 5.2.3).
+nodes, and asks for the same attributes of the mesh. If it did not, as with a constant switch, an override or another
+link, Cycles would build all geometry anew for each render (`scripts/bench_frame.py`).
 
 Only surfaces whose shaders decide nothing that ground truth shows get one (`is_plain`), and only in scenes in which
 no surface emits light: of those that do, Cycles would prepare all triangles anew with each change of any shader.
