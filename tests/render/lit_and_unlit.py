@@ -15,7 +15,7 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from visionsim.simulation.worker import truth, unlit
+from visionsim.simulation.worker import compat, truth, unlit
 
 PASSES = ("use_pass_z", "use_pass_normal", "use_pass_object_index", "use_pass_position")
 
@@ -47,10 +47,7 @@ def mixed(tree, one, other, kind="MixShader"):
 
 def grouped(tree, make):
     group = bpy.data.node_groups.new("Group", "ShaderNodeTree")
-    if hasattr(group, "interface"):
-        group.interface.new_socket("Shader", in_out="OUTPUT", socket_type="NodeSocketShader")
-    else:
-        group.outputs.new("NodeSocketShader", "Shader")
+    compat.new_group_output(group, "Shader", "NodeSocketShader")
     group.links.new(make(group).outputs[0], group.nodes.new("NodeGroupOutput").inputs[0])
     node = tree.nodes.new("ShaderNodeGroup")
     node.node_tree = group
