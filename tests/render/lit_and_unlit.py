@@ -109,6 +109,29 @@ def coated(tree):
     return noise_into(tree, node, next(name for name in ("Coat Normal", "Clearcoat Normal") if name in node.inputs))
 
 
+def bumpy(tree, kind="BsdfPrincipled", **inputs):
+    return noise_into(tree, shader(tree, kind, **inputs), "Normal", "Bump")
+
+
+def bumpy_twice(tree, one_bump):
+    first, second = bumpy(tree), shader(tree, "BsdfGlossy")
+    source = first if one_bump else bumpy(tree)
+    tree.links.new(source.inputs["Normal"].links[0].from_socket, second.inputs["Normal"])
+    return mixed(tree, first, second)
+
+
+def bumpy_and_coated(tree):
+    node = bumpy(tree)
+    next(node.inputs[name] for name in ("Coat Weight", "Clearcoat") if name in node.inputs).default_value = 0.5
+    return node
+
+
+def bumpy_by_a_muted_link(tree):
+    node = bumpy(tree)
+    node.inputs["Normal"].links[0].is_muted = True
+    return node
+
+
 def diffuse(tree):
     return shader(tree, "BsdfDiffuse")
 
@@ -134,6 +157,13 @@ PLAIN = {
     "through a reroute": lambda tree: through_reroute(tree, diffuse(tree)),
     "toon": lambda tree: shader(tree, "BsdfToon"),
     "layered": layered,
+    "bumpy": bumpy,
+    "bumpy and black": lambda tree: bumpy(tree, Base_Color=(0, 0, 0, 1)),
+    "bumpy and diffuse": lambda tree: bumpy(tree, "BsdfDiffuse"),
+    "bumpy glass": lambda tree: bumpy(tree, "BsdfGlass", Roughness=0.0),
+    "bumpy metal": lambda tree: bumpy(tree, "BsdfGlossy"),
+    "bumpy twice": lambda tree: bumpy_twice(tree, one_bump=True),
+    "normal map": lambda tree: noise_into(tree, shader(tree, "BsdfPrincipled"), "Normal", "NormalMap"),
 }
 OTHERS = {
     "clear through a reroute": lambda tree: through_reroute(tree, clear(tree)),
@@ -148,9 +178,11 @@ OTHERS = {
     "partly clear": lambda tree: mixed(tree, diffuse(tree), clear(tree)),
     "clear in a group": lambda tree: grouped(tree, lambda group: mixed(group, diffuse(group), clear(group))),
     "holdout": lambda tree: shader(tree, "Holdout"),
-    "bumpy": lambda tree: noise_into(tree, shader(tree, "BsdfPrincipled"), "Normal", "Bump"),
-    "bumpy in a group": lambda tree: grouped(tree, lambda group: noise_into(group, diffuse(group), "Normal", "Bump")),
-    "normal map": lambda tree: noise_into(tree, diffuse(tree), "Normal", "NormalMap"),
+    "bumpy in a group": lambda tree: grouped(tree, bumpy),
+    "bumpy and coated": bumpy_and_coated,
+    "bumpy by a muted link": bumpy_by_a_muted_link,
+    "bumpy in two ways": lambda tree: bumpy_twice(tree, one_bump=False),
+    "bumpy in part": lambda tree: mixed(tree, bumpy(tree), diffuse(tree)),
     "displaced": displaced,
     "animated": animated,
     "driven": driven,
@@ -198,11 +230,11 @@ def main(folder):
     unlit.install()
     unlit.install()
     named = [material.name for material in bpy.data.materials if unlit.SWITCH in material.node_tree.nodes]
-    truth.render_passes_to_file(scene, f"{folder}/unlit.exr", None, light_tree=False)
+    truth.render_passes_to_file(scene, f"{folder}/unlit.exr", truth.Wanted(light_tree=False))
     render_picture(scene, f"{folder}/picture_with.exr")
     with unlit.taken_out():
         after = {material.name: contents(material.node_tree) for material in bpy.data.materials}
-        truth.render_passes_to_file(scene, f"{folder}/lit.exr", None, light_tree=False)
+        truth.render_passes_to_file(scene, f"{folder}/lit.exr", truth.Wanted(light_tree=False))
         render_picture(scene, f"{folder}/picture_without.exr")
     found = {"unlit": sorted(named), "expected": sorted(PLAIN), "same": before == after}
     sys.stderr.write(json.dumps(found) + "\n")

@@ -6,7 +6,7 @@ frame, flow with x right and y down, ids as whole numbers, and a background that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ __all__ = ["FLOW_FROM_GEOMETRY", "PASSES", "RenderPass", "View", "with_copies"]
 BACKGROUND_DEPTH = 1e10
 """What Cycles writes into the depth pass where nothing was hit, in every version from 3.4 to 5.2."""
 
+BLOCK = 1 << 15
+"""Pixels that are converted at a time: half as long as a picture of 512 x 512 at once."""
 
 ID_PASSES = ("Object Index", "IndexOB")
 """What Blender calls the pass of object ids; the second before 5.0."""
@@ -98,6 +100,13 @@ def get_pass(passes: Passes, *names: str) -> FloatImage:
     raise DataError(f"Blender delivered no {names[0]} pass, only {sorted(passes)}")
 
 
+def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """The rows of a picture (H, W), some at a time, so that what is computed of them stays in the processor's cache."""
+    step = max(1, BLOCK // shape[1])
+    for first in range(0, shape[0], step):
+        yield slice(first, first + step)
+
+
 def background(passes: Passes) -> Any:
     """(H, W) bool: where no surface was hit."""
     return get_pass(passes, "Depth")[..., 0] >= BACKGROUND_DEPTH
@@ -114,13 +123,21 @@ def to_camera_normals(passes: Passes, view: View) -> dict[str, Any]:
 
     At the rim of a fisheye's circle bump maps give NaN: they need the ray of the next pixel, and there is none.
     """
-    normals = get_pass(passes, "Normal") @ view.camera.c2w[:3, :3].astype(np.float32)
-    lengths = np.sqrt(np.einsum("hwc,hwc->hw", normals, normals))
-    valid = (lengths > 0) & ~background(passes)  # False for NaN.
-    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=valid)
-    normals = np.where(valid[..., None], normals, np.float32(0)) * scale[..., None]
-    normals += np.float32(0)  # Turns -0.0 into 0.0.
-    return {name: normals[..., i] for i, name in enumerate("RGB")}
+    world, rotation, nothing = (
+        get_pass(passes, "Normal"),
+        view.camera.c2w[:3, :3].astype(np.float32),
+        background(passes),
+    )
+    normals = np.empty((3, *nothing.shape), np.float32)
+    for rows in row_blocks(nothing.shape):
+        seen = normals[:, rows]
+        seen[:] = np.moveaxis(world[rows] @ rotation, -1, 0)
+        lengths = np.sqrt(seen[0] * seen[0] + seen[1] * seen[1] + seen[2] * seen[2])
+        valid = (lengths > 0) & ~nothing[rows]  # False for NaN.
+        seen /= np.where(valid, lengths, np.float32(1))
+        np.copyto(seen, np.float32(0), where=~valid)
+        seen += 0  # Turns -0.0 into 0.0.
+    return dict(zip("RGB", normals, strict=True))
 
 
 def to_flow_pair(passes: Passes, view: View) -> dict[str, Any]:
@@ -152,28 +169,33 @@ def flow_from_geometry(passes: Passes, camera: Camera, motion: Motion) -> dict[s
     then carries the point. In double precision: the result is as good as the depth.
     """
     nothing = background(passes)
-    depth = np.where(nothing, 1.0, get_pass(passes, "Depth")[..., 0]).astype(np.float64)
-    x = np.arange(depth.shape[1]) + 0.5
-    y = np.arange(depth.shape[0]) + 0.5
-    points = camera.model.unproject(x[None, :], y[:, None], depth)
-    rows, columns, moving = moving_pixels(instance_ids(passes), motion)
-    numbers, which = np.unique(moving, return_inverse=True)
-    channels = {}
-    for names, time, other in (("RG", 2, motion.next), ("BA", 0, motion.previous)):
-        w2c = np.linalg.inv(other.c2w)
-        u, v = reproject(points, other.model, w2c @ camera.c2w)
-        if len(which):
+    depth = np.where(nothing, np.float32(1), get_pass(passes, "Depth")[..., 0])
+    x, y = np.arange(depth.shape[1]) + 0.5, np.arange(depth.shape[0]) + 0.5
+    flow = np.empty((2, 2, *depth.shape), np.float32)
+    neighbours = [(motion.next.model, np.linalg.inv(motion.next.c2w), 2)]
+    neighbours += [(motion.previous.model, np.linalg.inv(motion.previous.c2w), 0)]
+    for block in row_blocks(depth.shape):
+        points = camera.model.unproject(x[None, :], y[block, None], depth[block].astype(np.float64))
+        for (u, v), (model, w2c, _) in zip(flow, neighbours, strict=True):
+            u[block], v[block] = steps(x[None, :], y[block, None], points, model, w2c @ camera.c2w)
+    rows, columns, moving = moving_pixels(passes, motion)
+    if len(moving):
+        points = camera.model.unproject(x[columns], y[rows], depth[rows, columns].astype(np.float64))
+        numbers, which = np.unique(moving, return_inverse=True)
+        for (u, v), (model, w2c, time) in zip(flow, neighbours, strict=True):
             carry = [w2c @ carried(number, motion.objects[number], time) @ camera.c2w for number in numbers]
             each = np.stack(carry, axis=-1)[..., which]
-            u[rows, columns], v[rows, columns] = reproject(points[rows, columns], other.model, each)
-        u = other.model.shorter_way(u - x[None, :])
-        for name, flow in zip(names, (u, v - y[:, None]), strict=True):
-            channels[name] = np.where(nothing, 0.0, flow).astype(np.float32) + np.float32(0)
-    return channels
+            u[rows, columns], v[rows, columns] = steps(x[columns], y[rows], points, model, each)
+    np.copyto(flow, np.float32(0), where=nothing)
+    flow += 0  # Turns -0.0 into 0.0.
+    return dict(zip("RGBA", flow.reshape(4, *depth.shape), strict=True))
 
 
-def moving_pixels(ids: IdImage, motion: Motion) -> tuple[Any, Any, Any]:
+def moving_pixels(passes: Passes, motion: Motion) -> tuple[Any, Any, Any]:
     """Rows, columns and ids of the pixels whose object moves."""
+    if not motion.objects:
+        return (np.empty(0, np.intp),) * 3
+    ids = instance_ids(passes)
     rows, columns = np.nonzero(np.isin(ids, np.array(list(motion.objects), np.uint32)))
     return rows, columns, ids[rows, columns]
 
@@ -196,8 +218,8 @@ def carried(number: int, matrices: Sequence[Matrix], time: int) -> Matrix:
     return result
 
 
-def reproject(points: Matrix, model: CameraModel, m: Any) -> tuple[Matrix, Matrix]:
-    """Where points (..., 3) are seen by a camera: pixels (...) x and y.
+def steps(x: Any, y: Any, points: Matrix, model: CameraModel, m: Any) -> tuple[Matrix, Matrix]:
+    """How far (pixels) from x and y points (..., 3) are seen by a camera: to the right, and down.
 
     `m` takes them to that camera's frame: (4, 4), or (4, 4, N) if each of N points has its own.
     """
@@ -208,7 +230,8 @@ def reproject(points: Matrix, model: CameraModel, m: Any) -> tuple[Matrix, Matri
         result += np.multiply(coordinates[1], row[1], out=part)
         result += np.multiply(coordinates[2], row[2], out=part)
         result += row[3]
-    return model.project(np.moveaxis(moved, 0, -1))
+    u, v = model.project(np.moveaxis(moved, 0, -1))
+    return model.shorter_way(u - x), v - y
 
 
 def instance_ids(passes: Passes) -> IdImage:

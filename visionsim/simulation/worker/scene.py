@@ -258,16 +258,6 @@ def devices() -> dict[str, list[str]]:
     return {"cpu": cpus, **{kind: names for kind, names in found.items() if names}}
 
 
-def enable_passes(scene: Any, properties: set[str]) -> None:
-    """Switch on passes of the main view layer.
-
-    Once, before a scene's first render: with persistent data, Blender 5.0.1 crashes when the vector pass is
-    switched on between two renders of static geometry.
-    """
-    for name in properties:
-        setattr(main_layer(scene), name, True)
-
-
 def number_objects(known: dict[tuple[str, str], int]) -> dict[Any, int]:
     """An id from 1 for each object that can show, by library and name: the same for the same file, always.
 

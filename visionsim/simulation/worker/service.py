@@ -43,8 +43,7 @@ class Service:
         self.known_ids: dict[tuple[str, str], int] = {}
         """Library and name of each object that was ever numbered -> its number."""
         self.numbers: dict[Any, int] = {}
-        self.numbers_for_truth: dict[Any, int] | None = None
-        self.light_tree = True
+        self.wanted = truth.Wanted()
         self.motion: motion.RigidMotion | None = None
         self.instances: Instances | None = None
         """None unless the scene has copies, and they are to be told apart."""
@@ -187,23 +186,26 @@ class Service:
         passes = {name for truth in truths for name in PASSES[truth].enable}
         if self.motion is not None:
             passes = passes - {"use_pass_vector"} | set(FLOW_FROM_GEOMETRY)
-        scene.enable_passes(current, passes)
+        if "use_pass_vector" in passes:
+            # Before the first render, and for good: with it geometry has motion, and Blender 5.0.1 crashes when it is
+            # switched on between two renders of static geometry with persistent data.
+            scene.main_layer(current).use_pass_vector = True
         self.instances = found if found.ids and "use_pass_object_index" in passes else None
         if self.instances is not None:
             self.instances.mark()
-        self.light_tree = not unlit.only_lamps()
         if truths:
             sys.stderr.write(f"visionsim: ground truth leaves light out {unlit.install()}\n")
-        self.numbers_for_truth = None
+        numbers = None
         if "use_pass_object_index" in passes:
             if scene.uses_object_index(current):
-                self.numbers_for_truth = self.numbers
+                numbers = self.numbers
             else:
                 for obj, number in self.numbers.items():
                     obj.pass_index = number
                     for curve in compat.curves_and_drivers(obj):
                         if curve.data_path == "pass_index":
                             curve.mute = True
+        self.wanted = truth.Wanted(passes, numbers, light_tree=not unlit.only_lamps())
         bpy.context.view_layer.update()  # Drivers say whether they run when they have been asked for a value.
         missing = audit.missing(current, self.contained, autoexec=self.settings["autoexec"])
         return {
@@ -306,13 +308,11 @@ class Service:
         tiled = max(self.hook.camera["width"], self.hook.camera["height"]) > scene.MAX_TILE_SIZE
         if tiled or not compat.passes_leave_in_memory():
             path = self.scratch / f"{name}.exr"
-            truth.render_passes_to_file(current, str(path), self.numbers_for_truth, light_tree=self.light_tree)
+            truth.render_passes_to_file(current, str(path), self.wanted)
             return {"multilayer": str(path), "layer": scene.main_layer(current).name}
         path = self.scratch / f"{name}.raw"
         passes: dict[str, list[int]] = {}
-        arrays: dict[str, np.ndarray] = truth.render_passes(
-            current, self.hook, self.numbers_for_truth, light_tree=self.light_tree
-        )
+        arrays: dict[str, np.ndarray] = truth.render_passes(current, self.hook, self.wanted)
         with open(path, "wb") as stream:
             for key, pixels in arrays.items():
                 passes[key] = [stream.tell(), pixels.shape[2]]

@@ -2,13 +2,14 @@
 
 Where Cycles hits a surface it also computes which light falls on it and where that goes on, and no setting keeps it
 from doing so. So surfaces get a switch, before the first render of a scene: with it they have no shader that light
-could reach, and depth, normal, position and ids are all that is left. Off, Cycles folds away all that was added, and
-pictures stay what they were to the bit. On, it is nothing that Cycles could know beforehand: the shader keeps all its
-nodes, and asks for the same attributes of the mesh. If it did not, as with a constant switch, an override or another
-link, Cycles would build all geometry anew for each render (`scripts/bench_frame.py`).
+could reach, and depth, normal, position and ids are all that is left. Bumpy ones get a stand-in then, which has their
+normals and sends no light on. Off, Cycles folds away all that was added, and pictures stay what they were to the bit.
+On, it is nothing that Cycles could know beforehand: the shader keeps all its nodes, and asks for the same attributes of
+the mesh. If it did not, as with a constant switch, an override or another link, Cycles would build all geometry anew
+for each render (`scripts/bench_frame.py`).
 
-Only surfaces whose shaders decide nothing that ground truth shows get one (`is_plain`), and only in scenes in which
-no surface emits light: of those that do, Cycles would prepare all triangles anew with each change of any shader.
+Only surfaces whose shaders decide nothing else that ground truth shows get one (`solid_shaders`), and only in scenes in
+which no surface emits light: of those that do, Cycles would prepare all triangles anew with each change of any shader.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SWITCH = "visionsim_unlit"
 """A custom property of the view layer that is rendered, and what the nodes that were added are called."""
 
 ON = 1e20
-"""The factor is this times the distance to the camera, and is clamped to 1; without the property it is 0."""
+"""The factor is this times the distance to the camera or 1, and is clamped to 1; without the property it is 0."""
 
 OPAQUE = frozenset(
     {
@@ -71,18 +72,16 @@ def may_emit(node: Any) -> bool:
     )
 
 
-def is_plain(material: Any, output: Any) -> bool:
-    """Whether a material's surface is solid everywhere and always, and has the normals of its mesh."""
+def solid_shaders(material: Any, output: Any) -> list[Any]:
+    """The nodes that make a material's surface, if it is solid everywhere and always; none if it may not be."""
     if output.inputs["Volume"].is_linked or output.inputs["Displacement"].is_linked:
-        return False
+        return []
     links, seen, owners = list(output.inputs["Surface"].links), set(), [material, material.node_tree]
-    if not links:
-        return False
     while links:
         link = links.pop()
         node = link.from_node
-        if link.is_muted or not link.is_valid or link.from_socket.type != "SHADER" or not is_plain_node(node):
-            return False
+        if link.is_muted or not link.is_valid or link.from_socket.type != "SHADER" or not is_solid(node):
+            return []
         if node in seen:
             continue
         seen.add(node)
@@ -91,11 +90,13 @@ def is_plain(material: Any, output: Any) -> bool:
             owners.append(node.node_tree)
             ends += [end for end in node.node_tree.nodes if end.type == "GROUP_OUTPUT"]
         links += [link for end in ends for socket in end.inputs if socket.type == "SHADER" for link in socket.links]
-    return not any(compat.curves_and_drivers(owner) for owner in owners)
+    if any(compat.curves_and_drivers(owner) for owner in owners):
+        return []
+    return [node for node in seen if node.type in OPAQUE]
 
 
-def is_plain_node(node: Any) -> bool:
-    """Whether a node makes a shader that is solid and has the normals of the mesh, if all that go into it do."""
+def is_solid(node: Any) -> bool:
+    """Whether a node makes a shader that every ray hits, if all that go into it do, and that has one normal."""
     if node.mute:
         return False
     if node.type in COMBINING:
@@ -105,8 +106,25 @@ def is_plain_node(node: Any) -> bool:
         node.type in OPAQUE
         and (alpha is None or not (alpha.is_linked or alpha.default_value < 1))
         and (thin is None or not (thin.is_linked or thin.default_value))  # 5.2: the other side's normals count as well.
-        and not any(socket.is_linked for socket in node.inputs if socket.name.endswith("Normal"))
+        and has_one_normal(node)
     )
+
+
+def has_one_normal(node: Any) -> bool:
+    """Whether all of a shader has the normals of the mesh, or all of it those that its input `Normal` gives."""
+    links = [link for socket in node.inputs if socket.name.endswith("Normal") for link in socket.links]
+    coat = next((node.inputs[name] for name in ("Coat Weight", "Clearcoat") if name in node.inputs), None)
+    return not links or (
+        [link.to_socket.name for link in links] == ["Normal"]
+        and (coat is None or not (coat.is_linked or coat.default_value))
+        and links[0].is_valid
+        and not links[0].is_muted
+    )
+
+
+def normals_from(node: Any) -> Any:
+    """The socket that a shader has its normals from; None if they are the mesh's."""
+    return next((link.from_socket for socket in node.inputs if socket.name == "Normal" for link in socket.links), None)
 
 
 def install() -> str:
@@ -117,7 +135,7 @@ def install() -> str:
         return "nowhere: a script or an add-on may change materials"
     materials = [material for material in bpy.data.materials if compat.used_node_tree(material)]
     plain = [material for material in materials if SWITCH in material.node_tree.nodes or add_switch(material)]
-    others = "; the others are see-through, bumpy, displaced or animated" if len(plain) < len(materials) else ""
+    others = "; the others are see-through, displaced, animated or mix normals" if len(plain) < len(materials) else ""
     return f"on {len(plain)} of {len(materials)} materials{others}"
 
 
@@ -125,20 +143,59 @@ def add_switch(material: Any) -> bool:
     """Give a material the switch, if it may have it; returns whether."""
     tree = material.node_tree
     output = tree.get_output_node("CYCLES")
-    if output is None or not is_plain(material, output):
+    sources = {normals_from(node) for node in solid_shaders(material, output)} if output is not None else set()
+    if len(sources) != 1:
         return False
-    kinds = "ShaderNodeMixShader", "ShaderNodeMath", "ShaderNodeAttribute", "ShaderNodeCameraData"
-    mix, times, switch, camera = nodes = [tree.nodes.new(kind) for kind in kinds]
-    for node in nodes:
-        node.name = SWITCH
+    (normals,) = sources
+    if normals is not None and normals.id_data != tree:  # In a group.
+        return False
+    mix, times, switch = (add(tree, kind) for kind in ("MixShader", "Math", "Attribute"))
     times.operation = "MULTIPLY"
     switch.attribute_type, switch.attribute_name = "VIEW_LAYER", SWITCH
     tree.links.new(switch.outputs["Fac"], times.inputs[0])
-    tree.links.new(camera.outputs["View Distance"], times.inputs[1])
     tree.links.new(times.outputs[0], mix.inputs[0])
     tree.links.new(output.inputs["Surface"].links[0].from_socket, mix.inputs[1])
     tree.links.new(mix.outputs[0], output.inputs["Surface"])
+    if normals is None:
+        tree.links.new(add(tree, "CameraData").outputs["View Distance"], times.inputs[1])
+    else:
+        tree.links.new(left_unbent(tree, normals), times.inputs[1])
+        tree.links.new(stand_in(tree, normals).outputs[0], mix.inputs[2])
     return True
+
+
+def left_unbent(tree: Any, normals: Any) -> Any:
+    """A socket that is 1 where all shaders leave normals as they are.
+
+    Where they lean so far that a reflection would go below the surface, those that reflect bend them, and by how much
+    depends on the shader. Cycles does if the reflection's cosine to the true normal is less than 0.01.
+    """
+    geometry, reflected, cosine, above = (
+        add(tree, kind) for kind in ("NewGeometry", "VectorMath", "VectorMath", "Math")
+    )
+    reflected.operation, cosine.operation, above.operation = "REFLECT", "DOT_PRODUCT", "LESS_THAN"
+    tree.links.new(geometry.outputs["Incoming"], reflected.inputs[0])
+    tree.links.new(normals, reflected.inputs[1])
+    tree.links.new(reflected.outputs["Vector"], cosine.inputs[0])
+    tree.links.new(geometry.outputs["True Normal"], cosine.inputs[1])
+    tree.links.new(cosine.outputs["Value"], above.inputs[0])
+    above.inputs[1].default_value = -0.02  # `Incoming` points to the viewer, so that this is the way back.
+    return above.outputs[0]
+
+
+def stand_in(tree: Any, normals: Any) -> Any:
+    """A shader that has normals, and ends each path: no ray can enter what has an index of refraction of nothing."""
+    node = add(tree, "BsdfRefraction")
+    node.inputs["Roughness"].default_value = node.inputs["IOR"].default_value = 0
+    tree.links.new(normals, node.inputs["Normal"])
+    return node
+
+
+def add(tree: Any, kind: str) -> Any:
+    """A new node of the switch."""
+    node = tree.nodes.new(f"ShaderNode{kind}")
+    node.name = SWITCH
+    return node
 
 
 @contextmanager
