@@ -71,10 +71,11 @@ def hidden(objects: list[Any]) -> Iterator[None]:
 def make_switch_constant() -> None:
     """Let the factor of `unlit`'s switch be known before anything is rendered, which lets Cycles drop nodes."""
     for material in bpy.data.materials:
-        for node in material.node_tree.nodes:
-            if node.name.startswith(unlit.SWITCH) and node.type == "CAMERA":
-                for link in list(node.outputs["View Distance"].links):
-                    material.node_tree.links.remove(link)
+        links = material.node_tree.links
+        for times in [node for node in material.node_tree.nodes if node.name.startswith(unlit.SWITCH)]:
+            if times.type == "MATH" and times.inputs[0].links[0].from_node.type == "ATTRIBUTE":
+                links.remove(times.inputs[1].links[0])
+                times.inputs[1].default_value = 1
 
 
 Cases = dict[str, Callable[[], list[AbstractContextManager[None]]]]

@@ -163,6 +163,7 @@ PLAIN = {
     "bumpy glass": lambda tree: bumpy(tree, "BsdfGlass", Roughness=0.0),
     "bumpy metal": lambda tree: bumpy(tree, "BsdfGlossy"),
     "bumpy twice": lambda tree: bumpy_twice(tree, one_bump=True),
+    "bumpy inside out": bumpy,
     "normal map": lambda tree: noise_into(tree, shader(tree, "BsdfPrincipled"), "Normal", "NormalMap"),
 }
 OTHERS = {
@@ -180,6 +181,9 @@ OTHERS = {
     "holdout": lambda tree: shader(tree, "Holdout"),
     "bumpy in a group": lambda tree: grouped(tree, bumpy),
     "bumpy and coated": bumpy_and_coated,
+    "bumpy and black, diffuse": lambda tree: bumpy(tree, "BsdfDiffuse", Color=(0, 0, 0, 1)),
+    "bumpy, its color from a texture": lambda tree: noise_into(tree, bumpy(tree, "BsdfDiffuse"), "Color"),
+    "bumpy and dull": lambda tree: bumpy(tree, IOR=1.0),
     "bumpy by a muted link": bumpy_by_a_muted_link,
     "bumpy in two ways": lambda tree: bumpy_twice(tree, one_bump=False),
     "bumpy in part": lambda tree: mixed(tree, bumpy(tree), diffuse(tree)),
@@ -216,7 +220,9 @@ def main(folder):
         output = tree.nodes.new("ShaderNodeOutputMaterial")
         link = tree.links.new(make(tree).outputs[0], output.inputs["Surface"])
         link.is_muted = name == "muted link"
-        bpy.ops.mesh.primitive_uv_sphere_add(radius=0.6, location=(index % 6 - 2.5, index // 6 - 2.0, 0))
+        bpy.ops.mesh.primitive_uv_sphere_add(radius=0.6, location=(index % 7 - 3.0, index // 7 - 3.0, 0))
+        if name.endswith("inside out"):
+            bpy.context.object.data.flip_normals()
         bpy.ops.object.shade_smooth()
         bpy.context.object.data.materials.append(material)
         bpy.context.object.pass_index = index + 1

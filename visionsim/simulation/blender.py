@@ -122,7 +122,7 @@ class BlenderClient(Session):
         return self._root
 
     def save_file(self, path: str | Path) -> None:
-        """Write the scene as it is now into a .blend, with the settings that it is rendered with."""
+        """Write the scene as it is now into a .blend, with the settings that its pictures are rendered with."""
         with self._opened("save_file"):
             self._query("save", path=str(Path(path).resolve()))
 

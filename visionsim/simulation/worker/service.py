@@ -114,7 +114,7 @@ class Service:
         anew = reset or settings != self.settings or (self.rendered and truths != self.truths)
         done = [] if reset else self.edits
         if anew:
-            # What was set up cannot be taken back: passes and time stretching, or a look at another file.
+            # What was set up cannot be taken back: the vector pass and time stretching, or a look at another file.
             self._load(blend, settings, expected)
             edits = [*done, *edits]
             self.edits = []

@@ -165,13 +165,13 @@ def truth_settings(scene: Any, wanted: Wanted) -> Iterator[None]:
     main = main_layer(scene)
     for layer in scene.view_layers:
         put(layer, "use", layer == main)
-    for name in wanted.passes:
-        put(main, name, True)
     put(main, "pass_alpha_threshold", ALPHA_THRESHOLD)
     put(main, "samples", 0)  # The layer's own number would replace the one sample.
     for aov in main.aovs:
         if aov.name in PASSES_READ:
             put(aov, "name", f"{aov.name} of the artist")
+    for name in wanted.passes:
+        put(main, name, True)
     for obj, number in (wanted.numbers or {}).items():
         put(obj, "pass_index", number)
     try:

@@ -113,12 +113,28 @@ def is_solid(node: Any) -> bool:
 def has_one_normal(node: Any) -> bool:
     """Whether all of a shader has the normals of the mesh, or all of it those that its input `Normal` gives."""
     links = [link for socket in node.inputs if socket.name.endswith("Normal") for link in socket.links]
-    coat = next((node.inputs[name] for name in ("Coat Weight", "Clearcoat") if name in node.inputs), None)
     return not links or (
         [link.to_socket.name for link in links] == ["Normal"]
-        and (coat is None or not (coat.is_linked or coat.default_value))
         and links[0].is_valid
         and not links[0].is_muted
+        and surely_shows_normals(node)
+    )
+
+
+def surely_shows_normals(node: Any) -> bool:
+    """Whether a shader reflects something wherever it is: where it does not, Cycles has the normals of the mesh."""
+    inputs = node.inputs
+    if node.type != "BSDF_PRINCIPLED":
+        color = inputs.get("Color") if node.type not in ("BSDF_SHEEN", "BSDF_VELVET") else None
+        return color is not None and not color.is_linked and max(color.default_value[:3]) > 0.01
+    coat, specular = (
+        next(inputs[name] for name in names if name in inputs)
+        for names in (("Coat Weight", "Clearcoat"), ("Specular IOR Level", "Specular"))
+    )
+    return (
+        not (coat.is_linked or coat.default_value)  # It has the mesh's.
+        and not (specular.is_linked or specular.default_value < 0.01)
+        and not (inputs["IOR"].is_linked or inputs["IOR"].default_value < 1.01)
     )
 
 
@@ -135,8 +151,9 @@ def install() -> str:
         return "nowhere: a script or an add-on may change materials"
     materials = [material for material in bpy.data.materials if compat.used_node_tree(material)]
     plain = [material for material in materials if SWITCH in material.node_tree.nodes or add_switch(material)]
-    others = "; the others are see-through, displaced, animated or mix normals" if len(plain) < len(materials) else ""
-    return f"on {len(plain)} of {len(materials)} materials{others}"
+    found = f"on {len(plain)} of {len(materials)} materials"
+    others = "; the others are see-through, displaced or animated, or their normals depend on what they reflect"
+    return found + others * (len(plain) < len(materials))
 
 
 def add_switch(material: Any) -> bool:
@@ -159,20 +176,19 @@ def add_switch(material: Any) -> bool:
     if normals is None:
         tree.links.new(add(tree, "CameraData").outputs["View Distance"], times.inputs[1])
     else:
-        tree.links.new(left_unbent(tree, normals), times.inputs[1])
-        tree.links.new(stand_in(tree, normals).outputs[0], mix.inputs[2])
+        geometry = add(tree, "NewGeometry")
+        tree.links.new(left_unbent(tree, normals, geometry), times.inputs[1])
+        tree.links.new(stand_in(tree, normals, geometry).outputs[0], mix.inputs[2])
     return True
 
 
-def left_unbent(tree: Any, normals: Any) -> Any:
+def left_unbent(tree: Any, normals: Any, geometry: Any) -> Any:
     """A socket that is 1 where all shaders leave normals as they are.
 
     Where they lean so far that a reflection would go below the surface, those that reflect bend them, and by how much
     depends on the shader. Cycles does if the reflection's cosine to the true normal is less than 0.01.
     """
-    geometry, reflected, cosine, above = (
-        add(tree, kind) for kind in ("NewGeometry", "VectorMath", "VectorMath", "Math")
-    )
+    reflected, cosine, above = (add(tree, kind) for kind in ("VectorMath", "VectorMath", "Math"))
     reflected.operation, cosine.operation, above.operation = "REFLECT", "DOT_PRODUCT", "LESS_THAN"
     tree.links.new(geometry.outputs["Incoming"], reflected.inputs[0])
     tree.links.new(normals, reflected.inputs[1])
@@ -183,11 +199,17 @@ def left_unbent(tree: Any, normals: Any) -> Any:
     return above.outputs[0]
 
 
-def stand_in(tree: Any, normals: Any) -> Any:
-    """A shader that has normals, and ends each path: no ray can enter what has an index of refraction of nothing."""
-    node = add(tree, "BsdfRefraction")
-    node.inputs["Roughness"].default_value = node.inputs["IOR"].default_value = 0
+def stand_in(tree: Any, normals: Any, geometry: Any) -> Any:
+    """A shader that has normals and ends each path: no ray can enter what has an index of refraction of nothing.
+
+    On the back of a face Cycles takes the inverse.
+    """
+    node, index = add(tree, "BsdfRefraction"), add(tree, "Math")
+    index.operation, index.inputs[1].default_value = "MULTIPLY", 1e9
+    tree.links.new(geometry.outputs["Backfacing"], index.inputs[0])
+    tree.links.new(index.outputs[0], node.inputs["IOR"])
     tree.links.new(normals, node.inputs["Normal"])
+    node.inputs["Roughness"].default_value = 0
     return node
 
 
