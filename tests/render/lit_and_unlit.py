@@ -33,6 +33,8 @@ def noise_into(tree, node, name, through=None):
     if through is not None:
         middle = tree.nodes.new(f"ShaderNode{through}")
         tree.links.new(socket, middle.inputs["Height" if through == "Bump" else "Color"])
+        if through == "Bump":
+            middle.inputs["Distance"].default_value = 0.5  # Blender 5.2's own is a thousandth.
         socket = middle.outputs[0]
     tree.links.new(socket, node.inputs[name])
     return node
