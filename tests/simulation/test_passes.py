@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.helpers import camera_values
 from tests.reference.viewplane import pixel_of
 from visionsim.errors import DataError, SceneError
+from visionsim.simulation import passes as module
 from visionsim.simulation.config import GROUND_TRUTHS
 from visionsim.simulation.passes import BACKGROUND_DEPTH, PASSES, View
 
@@ -332,6 +333,24 @@ def test_ids_that_are_mixed_are_refused(value):
 
 
 # All kinds.
+
+
+@pytest.mark.parametrize("size", [1, 3 * SHAPE[1], 10**6])
+@pytest.mark.parametrize("kind", ["normals", "flows"])
+def test_pictures_are_converted_alike_in_blocks_of_any_size(kind, size, monkeypatch):
+    numbers = np.random.default_rng(1)
+    depth = numbers.uniform(1, 9, SHAPE)
+    depth[1, 2] = BACKGROUND_DEPTH
+    passes = {"Depth": depth, "IndexOB": numbers.integers(0, 3, SHAPE), "Normal": numbers.normal(size=(*SHAPE, 3))}
+    passes = {name: pixels.reshape(*SHAPE, -1).astype(np.float32) for name, pixels in passes.items()}
+    cameras = [camera_values(matrix_world=moved(x=x, turn=x).tolist()) for x in (-1.0, 0.5, 1.0)]
+    objects = {"1": [moved(turn=turn).tolist() for turn in (-1.0, 0.0, 2.0)]}
+    seen_from = View.from_reply({"camera": cameras[1], "motion": {"cameras": cameras, "objects": objects}})
+    whole = PASSES[kind].convert(passes, seen_from)
+    monkeypatch.setattr(module, "BLOCK", size)
+    parts = PASSES[kind].convert(passes, seen_from)
+    assert all(np.array_equal(whole[name], parts[name]) and whole[name].all(axis=0).any() for name in whole)
+    assert not any(pixels[1, 2] for pixels in parts.values())
 
 
 @pytest.mark.parametrize("kind", PASSES)

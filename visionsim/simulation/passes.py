@@ -28,7 +28,7 @@ BACKGROUND_DEPTH = 1e10
 """What Cycles writes into the depth pass where nothing was hit, in every version from 3.4 to 5.2."""
 
 BLOCK = 1 << 15
-"""Pixels that are converted at a time: half as long as a picture of 512 x 512 at once."""
+"""Pixels that are converted at a time: so few that what is computed of them stays in a core's cache."""
 
 ID_PASSES = ("Object Index", "IndexOB")
 """What Blender calls the pass of object ids; the second before 5.0."""
@@ -101,7 +101,7 @@ def get_pass(passes: Passes, *names: str) -> FloatImage:
 
 
 def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
-    """The rows of a picture (H, W), some at a time, so that what is computed of them stays in the processor's cache."""
+    """The rows of a picture (H, W), some `BLOCK` pixels at a time."""
     step = max(1, BLOCK // shape[1])
     for first in range(0, shape[0], step):
         yield slice(first, first + step)
@@ -123,11 +123,8 @@ def to_camera_normals(passes: Passes, view: View) -> dict[str, Any]:
 
     At the rim of a fisheye's circle bump maps give NaN: they need the ray of the next pixel, and there is none.
     """
-    world, rotation, nothing = (
-        get_pass(passes, "Normal"),
-        view.camera.c2w[:3, :3].astype(np.float32),
-        background(passes),
-    )
+    world, nothing = get_pass(passes, "Normal"), background(passes)
+    rotation = view.camera.c2w[:3, :3].astype(np.float32)
     normals = np.empty((3, *nothing.shape), np.float32)
     for rows in row_blocks(nothing.shape):
         seen = normals[:, rows]

@@ -133,8 +133,7 @@ class Wanted:
     """What a scene's ground truth takes that its picture does without."""
 
     passes: set[str] = field(default_factory=set)
-    """Properties of the view layer that switch on passes. In the picture's render they would take some 0.02 CPU s of
-    512 x 512 pixels, and room."""
+    """Properties of the view layer that switch on passes; in the picture's render they would take time and room."""
     numbers: dict[Any, int] | None = None
     """Ids that hold for this render only."""
     light_tree: bool = True
