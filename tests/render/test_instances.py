@@ -135,14 +135,52 @@ def test_flow_of_copies_that_move_is_that_of_their_instancer(rendered) -> None:
 
 
 def test_pictures_do_not_change(blend, rendered, tmp_path, config, scripts) -> None:
+    assert_plain_pictures(scripts, blend, rendered / "data", tmp_path, config, [1, 2])
+
+
+def assert_plain_pictures(scripts, blend: Path, root: Path, folder: Path, config: RenderConfig, frames) -> None:
+    """The pictures of a dataset are those of a loop without visionsim, to the bit."""
     names = "width height max_samples adaptive_threshold use_denoising seed file_format bit_depth".split()
     wanted = {name: getattr(config, name) for name in names}
-    wanted.update(blend=str(blend), frames=[1, 2], output=str(tmp_path / "plain_%d.png"))
-    (tmp_path / "plain.json").write_text(json.dumps(wanted))
-    scripts.run(HERE / "plain_render.py", tmp_path / "plain.json")
-    for frame in (1, 2):
-        ours = np.asarray(Image.open(rendered / "data" / "frames" / f"frame_{frame:06d}.png"))
-        assert ours.std() > 5 and np.array_equal(ours, np.asarray(Image.open(tmp_path / f"plain_{frame}.png")))
+    wanted.update(blend=str(blend), frames=list(frames), output=str(folder / "plain_%d.png"))
+    (folder / "plain.json").write_text(json.dumps(wanted))
+    scripts.run(HERE / "plain_render.py", folder / "plain.json")
+    for frame in frames:
+        ours = np.asarray(Image.open(root / "frames" / f"frame_{frame:06d}.png"))
+        assert ours.std() > 5 and np.array_equal(ours, np.asarray(Image.open(folder / f"plain_{frame}.png")))
+
+
+def identity(scripts, folder: Path, name: str) -> Path:
+    """A scene of `build_identity.py`."""
+    blend = folder / f"{name}.blend"
+    scripts.run(HERE / "build_identity.py", blend, name)
+    return blend
+
+
+def regions_by_path(root: Path, frame: int) -> dict[str, int]:
+    """Path of everything in a frame -> of how many parts it is."""
+    ids, labels = ids_of(root, frame), labels_of(root)
+    return {labels[str(number)]["path"]: regions(ids == number) for number in np.unique(ids[ids > 0])}
+
+
+def test_materials_without_a_surface_shader_stay_black(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "materials")
+    config = dataclasses.replace(config, file_format="PNG", bit_depth=16, flows=False)
+    render(blend, tmp_path / "out", config, frame_end=1)
+    assert_plain_pictures(scripts, blend, tmp_path / "out", tmp_path, config, [1])
+    shown = regions_by_path(tmp_path / "out", 1)
+    kinds = [name.split(".")[0] for name in shown if name != "Floor"]
+    fog = shown.keys() & {"fog.0/fog#0", "fog.1/fog#0"}
+    assert not fog and len(kinds) == 2 * 23 and set(shown.values()) == {1}, shown
+
+
+def test_linked_copies_without_material_have_ids(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "linked")
+    render(blend, tmp_path / "out", config, frame_end=1)
+    assert_plain_pictures(scripts, blend, tmp_path / "out", tmp_path, config, [1])
+    shown = regions_by_path(tmp_path / "out", 1)
+    assert {name.split(".")[0] for name in shown} >= {"Bare", "Slot"}
+    assert all(name.count("/") == 1 for name in shown) and len(shown) % 3 == 0, shown
 
 
 def test_particles_that_are_born_later_have_their_ids_from_the_start(tmp_path, config, scripts) -> None:

@@ -1,7 +1,7 @@
 """Instanced copies: which there are, their ids, and how a render tells them apart.
 
 All copies of an object share the one pass index that Blender renders. What differs from copy to copy is the Random
-value of the Object Info node, so the materials write it into a pass of its own (`PASS_NAME`), and the list of copies
+value of the Object Info node, so the materials write it into a pass of its own (`worker.marks`), and the list of copies
 says which value belongs to which. Geometry without a material cannot do that; its copies are told apart by where their
 surfaces are (`simulation.copies`).
 
@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import bpy
 import numpy as np
 
 from visionsim.simulation.config import time_stretch
-from visionsim.simulation.copies import CHANNELS, PASS_NAME, SAME_RANDOM, STEP_BITS
-from visionsim.simulation.worker import compat
+from visionsim.simulation.copies import SAME_RANDOM
+from visionsim.simulation.worker import compat, marks
 from visionsim.simulation.worker.motion import copied_by, kind, objects_of, why_deforming, why_nodes_vary
 
 MAX_COPIES = 50_000
@@ -103,37 +102,10 @@ class Instances:
             yield float(time)
 
     def mark(self) -> None:
-        """Have every material write which copy it is on, unless it does already."""
-        if not self.ids:
-            return
-        if PASS_NAME not in self.layer.aovs:
-            aov = self.layer.aovs.add()
-            aov.name, aov.type = PASS_NAME, "COLOR"
-        plain = None
-        copied = {row[1] for row in self.table.values()}
-        for source, number in self.numbers.items():
-            if number not in copied or source.type == "VOLUME":
-                continue
-            if not source.material_slots and hasattr(source.data, "materials") and source.data.library is None:
-                plain = plain or compat.default_surface()
-                source.data.materials.append(plain)
-            for slot in source.material_slots:
-                if slot.material is None and source.library is None:
-                    plain = plain or compat.default_surface()
-                    slot.material = plain
-        group = bpy.data.node_groups.get(PASS_NAME) or copy_group()
-        for material in bpy.data.materials:
-            if material.is_grease_pencil:
-                continue
-            tree = compat.surface_tree(material)
-            if PASS_NAME in tree.nodes:
-                continue
-            node = tree.nodes.new("ShaderNodeGroup")
-            node.node_tree = group
-            output = tree.nodes.new("ShaderNodeOutputAOV")
-            compat.name_aov(output, PASS_NAME)
-            output.name = PASS_NAME
-            tree.links.new(node.outputs[0], output.inputs["Color"])
+        """Have materials write which copy they are on, where that changes no picture."""
+        if self.ids:
+            copied = {row[1] for row in self.table.values()}
+            marks.install(self.layer, [source for source, number in self.numbers.items() if number in copied])
 
     def listed(self, graph: Any) -> dict[str, np.ndarray]:
         """The copies that a render shows, as the arrays of `simulation.copies.Copies`."""
@@ -144,7 +116,7 @@ class Instances:
                 self.numbers[instance.object.original],
                 self.ids.get(path, self.numbers[instance.object.original]),
                 (instance.random_id & 0xFFFFFFFF) / 0xFFFFFFFF,
-                is_unmarked(instance.object),
+                marks.is_unmarked(instance.object),
                 [list(row) for row in instance.matrix_world],
             )
             for path, instance in copies(graph, self.numbers)
@@ -198,11 +170,6 @@ class Instances:
         }
 
 
-def is_unmarked(evaluated: Any) -> bool:
-    """Whether part of an object has no material, which could write which copy it is."""
-    return not evaluated.material_slots or any(slot.material is None for slot in evaluated.material_slots)
-
-
 def too_near(values: np.ndarray) -> np.ndarray:
     """(N,) bool: which values have another one so near that a picture cannot tell them apart."""
     order = np.argsort(values)
@@ -211,34 +178,6 @@ def too_near(values: np.ndarray) -> np.ndarray:
     result[order[:-1]] |= near
     result[order[1:]] |= near
     return result
-
-
-def copy_group() -> Any:
-    """A node group that outputs what `simulation.copies` decodes."""
-    group = bpy.data.node_groups.new(PASS_NAME, "ShaderNodeTree")
-    compat.new_group_output(group, "Color", "NodeSocketColor")
-    nodes, links = group.nodes, group.links
-
-    def math(operation: str, *operands: Any) -> Any:
-        node = nodes.new("ShaderNodeMath")
-        node.operation = operation
-        for socket, operand in zip(node.inputs, operands, strict=False):
-            if isinstance(operand, (int, float)):
-                socket.default_value = operand
-            else:
-                links.new(operand, socket)
-        return node.outputs[0]
-
-    surface = nodes.new("ShaderNodeLightPath").outputs["Transparent Depth"]
-    random = nodes.new("ShaderNodeObjectInfo").outputs["Random"]
-    step = math("FLOOR", math("DIVIDE", math("ADD", surface, 0.5), CHANNELS))
-    channel = math("SUBTRACT", surface, math("MULTIPLY", step, CHANNELS))
-    value = math("MULTIPLY", math("ADD", random, 1.0), math("POWER", 2.0, math("MULTIPLY", step, STEP_BITS)))
-    combined = nodes.new("ShaderNodeCombineXYZ")
-    for index in range(CHANNELS):
-        links.new(math("MULTIPLY", value, math("COMPARE", channel, index, 0.5)), combined.inputs[index])
-    links.new(combined.outputs[0], nodes.new("NodeGroupOutput").inputs[0])
-    return group
 
 
 def copy_kind(instancer: Any, source: Any) -> str:
