@@ -188,6 +188,158 @@ def linked(library):
             instancer(f"{collection.name}.{column}", collection, (1.5 * column - 1.5, 1.5 - 1.5 * row, 0.0))
 
 
+class Points:
+    """Geometry nodes that put copies of an object on points, in a row of its own."""
+
+    def __init__(self, name, source, y, mesh_points=1):
+        mesh = bpy.data.meshes.new(name)
+        mesh.from_pydata([(1.5 * index, 0.0, 0.0) for index in range(mesh_points)], [], [])
+        self.obj = link(name, mesh, location=(-3.0, y, 0.0))
+        self.group = group = bpy.data.node_groups.new(name, "GeometryNodeTree")
+        group_input(group, "Geometry", "NodeSocketGeometry")
+        group_output(group, "Geometry", "NodeSocketGeometry")
+        self.input = group.nodes.new("NodeGroupInput")
+        self.source = source
+
+    def add(self, kind):
+        return self.group.nodes.new(kind)
+
+    def join(self, output, given):
+        self.group.links.new(output, given)
+
+    def index(self):
+        return self.add("GeometryNodeInputIndex").outputs[0]
+
+    def with_ids(self, points):
+        """The points, with the index as `id`."""
+        node = self.add("GeometryNodeSetID")
+        self.join(points, node.inputs["Geometry"])
+        self.join(self.index(), node.inputs["ID"])
+        return node.outputs[0]
+
+    def delete(self, points, selection):
+        node = self.add("GeometryNodeDeleteGeometry")
+        self.join(points, node.inputs["Geometry"])
+        self.join(selection, node.inputs["Selection"])
+        return node.outputs[0]
+
+    def math(self, operation, *operands):
+        node = self.add("ShaderNodeMath")
+        node.operation = operation
+        for socket, operand in zip(node.inputs, operands, strict=False):
+            if isinstance(operand, float):
+                socket.default_value = operand
+            else:
+                self.join(operand, socket)
+        return node.outputs[0]
+
+    def time(self):
+        return self.add("GeometryNodeInputSceneTime").outputs["Frame"]
+
+    def finish(self, points):
+        """Put the copies on the points; returns the modifier."""
+        info, put = self.add("GeometryNodeObjectInfo"), self.add("GeometryNodeInstanceOnPoints")
+        info.inputs["Object"].default_value = self.source
+        info.inputs["As Instance"].default_value = True
+        self.join(points, put.inputs["Points"])
+        self.join(info.outputs["Geometry"], put.inputs["Instance"])
+        self.join(put.outputs[0], self.add("NodeGroupOutput").inputs[0])
+        modifier = self.obj.modifiers.new("Points", "NODES")
+        modifier.node_group = self.group
+        return modifier
+
+
+def rock():
+    """A cube that only its copies show."""
+    source = cube("Rock", 0.6, location=(0.0, 0.0, -90.0))
+    made, new = nodes_of("Rock")
+    made.node_tree.links.new(new("BsdfDiffuse").outputs[0], new("OutputMaterial").inputs["Surface"])
+    source.data.materials.append(made)
+    return source
+
+
+def growing():
+    """Rows of still copies whose number changes: frame f of five shows f copies in each but the last three."""
+    source = rock()
+    keyed = Points("Keyed", source, 2.4)
+    count = group_input(keyed.group, "Count", "NodeSocketInt")
+    line = keyed.add("GeometryNodeMeshLine")
+    line.inputs["Offset"].default_value = (1.5, 0.0, 0.0)
+    keyed.join(keyed.input.outputs["Count"], line.inputs["Count"])
+    modifier = keyed.finish(line.outputs[0])
+    for frame in range(1, 6):
+        if hasattr(modifier, "properties"):  # Since 5.2.
+            getattr(modifier.properties.inputs, count).value = frame
+            path = f'modifiers["Points"].properties.inputs.{count}.value'
+        else:
+            modifier[count] = frame
+            path = f'modifiers["Points"]["{count}"]'
+        keyed.obj.keyframe_insert(path, frame=frame)
+
+    array = Points("Array", source, 1.4)
+    repeat = array.obj.modifiers.new("Repeat", "ARRAY")
+    repeat.use_relative_offset, repeat.use_constant_offset = False, True
+    repeat.constant_offset_displace = (1.5, 0.0, 0.0)
+    for frame in range(1, 6):
+        repeat.count = frame
+        array.obj.keyframe_insert('modifiers["Repeat"].count', frame=frame)
+    array.finish(array.input.outputs[0])
+
+    # The first ones go: frame f shows 6 - f.
+    culled = Points("Culled", source, 0.4, mesh_points=5)
+    gone = culled.math("LESS_THAN", culled.index(), culled.math("SUBTRACT", culled.time(), 1.5))
+    culled.finish(culled.delete(culled.with_ids(culled.input.outputs[0]), gone))
+
+    # More and more in between, with the ids that Blender gives them.
+    spread = Points("Spread", source, -1.0)
+    spread.obj.scale = (0.4, 0.4, 0.4)
+    square, distribute = spread.add("GeometryNodeMeshGrid"), spread.add("GeometryNodeDistributePointsOnFaces")
+    square.inputs["Size X"].default_value, square.inputs["Size Y"].default_value = 16.0, 1.0
+    spread.join(square.outputs["Mesh"], distribute.inputs["Mesh"])
+    spread.join(spread.math("MULTIPLY", spread.time(), 0.1), distribute.inputs["Density"])
+    spread.finish(distribute.outputs[0])
+    spread.obj.location.x = 0.0
+
+    # Number k shows at k + 1.5 only, between two frames.
+    between = Points("Between", source, -2.4, mesh_points=4)
+    middle = between.math("ADD", between.index(), 1.5)
+    away = between.math("ABSOLUTE", between.math("SUBTRACT", between.time(), middle))
+    between.finish(between.delete(between.with_ids(between.input.outputs[0]), between.math("GREATER_THAN", away, 0.3)))
+
+
+def culled():
+    """Still copies of which the first ones go, with nothing that tells which those are."""
+    points = Points("Culled", rock(), 0.4, mesh_points=5)
+    gone = points.math("LESS_THAN", points.index(), points.math("SUBTRACT", points.time(), 1.5))
+    points.finish(points.delete(points.input.outputs[0], gone))
+
+
+def waving():
+    """Copies that move, known by their index."""
+    points = Points("Waving", rock(), 0.4, mesh_points=3)
+    position = points.add("GeometryNodeSetPosition")
+    offset = points.add("ShaderNodeCombineXYZ")
+    points.join(points.math("MULTIPLY", points.time(), 0.1), offset.inputs[1])
+    points.join(points.input.outputs[0], position.inputs["Geometry"])
+    points.join(offset.outputs[0], position.inputs["Offset"])
+    points.finish(position.outputs[0])
+
+
+def many():
+    """More objects than Blender's object index can number, two of them in view and one of those moving."""
+    first = rock()
+    first.location = (0.0, 0.0, 0.0)
+    first.keyframe_insert("location", frame=1)
+    first.location.x = 1.0
+    first.keyframe_insert("location", frame=5)
+    collection = bpy.data.collections.new("Many")
+    bpy.context.scene.collection.children.link(collection)
+    for number in range(int(__import__("os").environ.get("N", 32767))):
+        obj = bpy.data.objects.new(f"Rock.{number:05d}", first.data)
+        obj.location = (-1.5 if number == 0 else 1000.0, 0.0, 0.0)
+        collection.objects.link(obj)
+
+
 def start():
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene

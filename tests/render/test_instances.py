@@ -183,6 +183,64 @@ def test_linked_copies_without_material_have_ids(tmp_path, config, scripts) -> N
     assert all(name.count("/") == 1 for name in shown) and len(shown) % 3 == 0, shown
 
 
+def test_copies_that_come_and_go_keep_their_ids(tmp_path, config, scripts) -> None:
+    """They are known by an `id`, by an index that stays theirs, and between two frames as well as on them."""
+    blend = identity(scripts, tmp_path, "growing")
+    config = dataclasses.replace(config, width=96, height=64, max_samples=1, normals=False, flows=False)
+    labels = render(blend, tmp_path / "out", config)["labels"]
+    sources = {label["path"]: int(key) for key, label in labels.items() if "/" not in label["path"]}
+    counts, before = {}, None
+    for frame in range(1, 6):
+        ids = ids_of(tmp_path / "out", frame)
+        shown = np.unique(ids[ids > 0])
+        assert not set(shown) & set(sources.values())
+        makers = [labels[str(number)]["path"].split("/")[0] for number in shown]
+        counts[frame] = {maker: makers.count(maker) for maker in makers}
+        if before is not None:
+            assert np.array_equal(ids[(ids > 0) & (before > 0)], before[(ids > 0) & (before > 0)])
+        before = ids
+    for frame, found in counts.items():
+        assert found["Keyed"] == found["Array"] == frame and found["Culled"] == 6 - frame and "Between" not in found
+    assert counts[5]["Spread"] > counts[1]["Spread"] > 0
+
+    slow = dataclasses.replace(config, keyframe_multiplier=2.0)
+    slow_labels = render(blend, tmp_path / "slow", slow, frame_start=2, frame_end=5)["labels"]
+    assert labels.items() <= slow_labels.items()  # What shows between frames comes after.
+    for frame in (2, 4):
+        assert np.array_equal(ids_of(tmp_path / "slow", frame), ids_of(tmp_path / "out", frame // 2))
+    between = {slow_labels[str(number)]["path"] for number in np.unique(ids_of(tmp_path / "slow", 5)) if number}
+    assert "Between/Rock#1.0" in between
+
+
+def test_copies_whose_ids_would_jump_are_refused_by_name(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "culled")
+    for wanted in ({"flows": False}, {"segmentations": False}):
+        asked = dataclasses.replace(config, **wanted)
+        report = run(AnimationRequest(blend, tmp_path / "out"), asked, observe=lambda event: None)
+        (failure,) = report.failures
+        assert "'Culled'" in failure.message and "give the points an `id`" in failure.message, failure
+    asked = dataclasses.replace(config, flows=False, segmentations=False)
+    render(blend, tmp_path / "out", asked, frame_end=1)
+
+
+def test_moving_copies_known_by_index_are_named(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "waving")
+    asked = dataclasses.replace(config, flows=False)
+    report = run(AnimationRequest(blend, tmp_path / "out", frame_end=1), asked, observe=lambda event: None)
+    assert any("'Waving'" in note and "index" in note for note in report.notes), report
+
+
+def test_more_objects_than_ids_are_refused_only_where_ids_are_needed(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "many")
+    config = dataclasses.replace(config, width=64, height=32, max_samples=1)
+    report = run(AnimationRequest(blend, tmp_path / "out", frame_end=1), config, observe=lambda event: None)
+    assert "32768 objects" in report.failures[0].message and "segmentations" in report.failures[0].message
+    asked = dataclasses.replace(config, segmentations=False)
+    render(blend, tmp_path / "out", asked, frame_start=2, frame_end=2)
+    flow = read_exr(tmp_path / "out" / "flows" / "flow_000002.exr")["R"]
+    assert flow[16, 32:40].max() > 0.3 and np.abs(flow[:, :28]).max() < 1e-3
+
+
 def test_particles_that_are_born_later_have_their_ids_from_the_start(tmp_path, config, scripts) -> None:
     blend = build(scripts, tmp_path, "particles")
     config = dataclasses.replace(config, normals=False, flows=False)

@@ -11,15 +11,18 @@ first. Paths are the same in every frame, process and version.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from visionsim.simulation.config import time_stretch
 from visionsim.simulation.copies import SAME_RANDOM
-from visionsim.simulation.worker import compat, marks
-from visionsim.simulation.worker.motion import copied_by, kind, objects_of, why_deforming, why_nodes_vary
+from visionsim.simulation.worker import animation, compat, identity, marks
+from visionsim.simulation.worker.fault import WorkerFault
+from visionsim.simulation.worker.motion import copied_by, kind, makes_copies, objects_of, why_deforming
 
 MAX_COPIES = 50_000
 """More copies than this share the id of their source: the table of ids would be larger than the pictures."""
@@ -55,6 +58,12 @@ class Instances:
         """Path -> id; empty if there are no copies, or too many."""
         self.too_many = 0
         """How many copies there are, if that is more than ids are given to."""
+        self.vary = any(may_vary(obj) for obj in objects_of(scene))
+        """Whether copies may come and go."""
+        self.by_index: list[str] = []
+        """Names of objects whose copies move, and are known by their index only."""
+        self.confused: list[str] = []
+        """Names of those among them whose copies come and go as well, so that ids may jump from one to another."""
         self._still: dict[str, Any] | None = None
         """What `listed` returns at every frame, once it is known, if all copies stand still."""
 
@@ -63,16 +72,36 @@ class Instances:
 
         Args:
             table: what another opening of the same file found; None to look for copies.
-            multiplier: of the keyframes. Copies that come and go are looked for in every authored frame.
+            multiplier: of the keyframes. Copies that come and go are looked for in every authored frame, and in those
+                between that are rendered.
         """
-        self.table = self._look(multiplier) if table is None else table
+        self.table = table or self._look(multiplier)
         self.ids = {path: row[0] for path, row in self.table.items()}
 
     def _look(self, multiplier: float) -> dict[str, list[Any]]:
         found: dict[str, tuple[Any, Any]] = {}
-        for _ in self._times(multiplier):
-            for path, instance in copies(self.layer.depsgraph, self.numbers):
-                found.setdefault(path, (instance.parent.original, instance.object.original))
+        between: set[str] = set()
+        seen: dict[Any, identity.Copied] = {}
+        graph = self.layer.depsgraph
+        for authored in self._times(multiplier):
+            now: dict[Any, tuple[Any, list[str], list[Any]]] = {}
+            for path, instance in copies(graph, self.numbers):
+                instancer = instance.parent.original
+                if path not in found and not authored:
+                    between.add(path)
+                elif authored:
+                    between.discard(path)
+                found.setdefault(path, (instancer, instance.object.original))
+                if self.vary:
+                    _, paths, matrices = now.setdefault(instancer, (instance.parent.matrix_world.copy(), [], []))
+                    paths.append(path)
+                    matrices.append([list(row) for row in instance.matrix_world])
+            for instancer, (matrix, paths, matrices) in now.items():
+                if instancer not in seen:
+                    seen[instancer] = identity.Copied(identity.has_ids(instancer, graph))
+                seen[instancer].see(paths, matrix, matrices)
+        self.by_index = sorted(instancer.name_full for instancer, its in seen.items() if its.moved)
+        self.confused = sorted(instancer.name_full for instancer, its in seen.items() if its.confused)
         if len(found) > MAX_COPIES:
             self.too_many = len(found)
             return {}
@@ -80,7 +109,8 @@ class Instances:
         def order(path: str) -> tuple[Any, ...]:
             instancer, source = found[path]
             place = path.rpartition("#")[2]
-            return instancer.name_full, self.numbers[source], tuple(map(int, place.split(".")))
+            # Those of authored frames first: their ids are the same whatever the multiplier is.
+            return path in between, instancer.name_full, self.numbers[source], tuple(map(int, place.split(".")))
 
         kinds = {pair: copy_kind(*pair) for pair in set(found.values())}
         classes = {instancer: instancer.get("class") for instancer, _ in kinds}
@@ -91,30 +121,60 @@ class Instances:
             table[path] = [number, self.numbers[source], None if label is None else str(label), kinds[found[path]]]
         return table
 
-    def _times(self, multiplier: float) -> Iterator[float]:
-        """Set the scene to the times at which copies may be seen for the first time."""
+    def _times(self, multiplier: float) -> Iterator[bool]:
+        """Set the scene to the times at which copies may be seen for the first time; yield whether it is authored."""
         scene, stretch = self.scene, time_stretch(multiplier)
-        last = scene.frame_end if any(may_vary(obj) for obj in objects_of(scene)) else scene.frame_start
-        for frame in range(scene.frame_start, last + 1):
-            time = frame * stretch
+        last = scene.frame_end if self.vary else scene.frame_start
+        authored = {frame * stretch for frame in range(scene.frame_start, last + 1)}
+        times = set(authored)
+        if not any(not simulation.baked for simulation in animation.simulations(scene)):
+            first, stop = math.ceil(min(times)), math.floor(max(times)) + 1
+            times.update(Fraction(frame) for frame in range(first, stop))
+        for time in sorted(times):
             whole = time.numerator // time.denominator
             scene.frame_set(whole, subframe=float(time - whole))
-            yield float(time)
+            yield time in authored
 
-    def mark(self) -> None:
-        """Have materials write which copy they are on, where that changes no picture."""
-        if self.ids:
-            copied = {row[1] for row in self.table.values()}
-            marks.install(self.layer, [source for source, number in self.numbers.items() if number in copied])
+    def mark(self) -> bool:
+        """Have materials write which copy they are on, where that changes no picture; return whether there are any."""
+        copied = {row[1] for row in self.table.values()}
+        if not copied and (self.too_many or not self.vary):
+            return False
+        marks.install(self.layer, [source for source, number in self.numbers.items() if number in copied])
+        return True
+
+    def why_confused(self) -> str | None:
+        """Why ids could jump from one copy to another, and what to do about it; None if they cannot."""
+        if not self.confused:
+            return None
+        return (
+            f"copies that {quoted(self.confused)} makes come and go, and others take over their numbers, as Blender "
+            "knows them by their index; give the points an `id` before any of them are taken away (a Store Named "
+            "Attribute node: id, integer, from an Index node)"
+        )
+
+    def notices(self) -> list[str]:
+        """What a user should know about the copies' identity, one sentence each."""
+        named = [name for name in self.by_index if name not in self.confused]
+        if not named:
+            return []
+        return [
+            f"copies that {quoted(named)} makes move, and Blender knows them by their index: if geometry nodes change "
+            "the order, ids change as well; to be sure, give the points an `id` (a Store Named Attribute node)"
+        ]
 
     def listed(self, graph: Any) -> dict[str, np.ndarray]:
-        """The copies that a render shows, as the arrays of `simulation.copies.Copies`."""
+        """The copies that a render shows, as the arrays of `simulation.copies.Copies`.
+
+        Raises:
+            WorkerFault: one has no id, or cannot be told from another.
+        """
         if self._still is not None:
             return self._still
         found = [
             (
                 self.numbers[instance.object.original],
-                self.ids.get(path, self.numbers[instance.object.original]),
+                self._id_of(path),
                 (instance.random_id & 0xFFFFFFFF) / 0xFFFFFFFF,
                 marks.is_unmarked(instance.object),
                 [list(row) for row in instance.matrix_world],
@@ -133,9 +193,20 @@ class Instances:
             "meshes": meshes,
             **shapes,
         }
-        if all(motion == "static" for *_, motion in self.table.values()):
+        if not self.vary and all(motion == "static" for *_, motion in self.table.values()):
             self._still = arrays
         return arrays
+
+    def _id_of(self, path: str) -> int:
+        """The id of a copy that a render shows; never that of its source in its place."""
+        if path in self.ids:
+            return self.ids[path]
+        raise WorkerFault(
+            "frame",
+            f"the copy {path!r} has no id: it was not there when the scene was opened, at any frame from "
+            f"{self.scene.frame_start} to {self.scene.frame_end}; widen the scene's frame range in Blender, and let "
+            "geometry nodes make the same copies in the viewport and in a render",
+        )
 
     def _shapes(self, graph: Any, needed: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         """The index of the shape of each copy that needs one, else -1; the shapes' vertices and triangles."""
@@ -170,6 +241,12 @@ class Instances:
         }
 
 
+def quoted(names: list[str]) -> str:
+    """The first few of some names, in quotes."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(map(repr, names[:3])) + more
+
+
 def too_near(values: np.ndarray) -> np.ndarray:
     """(N,) bool: which values have another one so near that a picture cannot tell them apart."""
     order = np.argsort(values)
@@ -195,6 +272,5 @@ def may_vary(obj: Any) -> bool:
         return True
     if any(system.settings.type == "EMITTER" for system in obj.particle_systems):
         return True
-    if any(modifier.type == "NODES" and why_nodes_vary(modifier) for modifier in obj.modifiers):
-        return True
-    return obj.instance_type in ("VERTS", "FACES") and why_deforming(obj) is not None
+    # Whatever changes its geometry may change how many copies are made on it, or by it.
+    return makes_copies(obj) and why_deforming(obj) is not None
