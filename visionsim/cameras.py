@@ -74,6 +74,11 @@ class CameraModel(ABC):
         """(...): depth of points (..., 3), of the model's kind; planar depth is not positive behind the camera."""
         return -points[..., 2] if self.depth_kind == "planar" else np.linalg.norm(points, axis=-1)
 
+    def pixel_width(self, depth: Any) -> Any:
+        """Scene units (...) that a pixel in the middle of the picture shows across at depths (...)."""
+        x, y = self.width / 2, self.height / 2
+        return np.linalg.norm(self.unproject(x + 0.5, y, depth) - self.unproject(x - 0.5, y, depth), axis=-1)
+
     @abstractmethod
     def fields(self) -> dict[str, Any]:
         """What transforms.json says of it; `camera_from_document` is the way back."""
