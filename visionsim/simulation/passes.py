@@ -332,14 +332,11 @@ def visible_in(neighbour: Neighbour, passes: Passes, view: View, flow: Any, ids:
     if motion is None:
         pair = flow_from_vectors(neighbour.passes, neighbour.view.camera)
         back = np.stack([pair[name] for name in ("RG" if time == 0 else "BA")])
-        return visible_targets(flow, ids, known, Surface(there_ids, seen, back), period=camera.model.period)
+        return visible_targets(flow, ids, known, Surface(there_ids, seen, back), neighbour.view.camera.model)
     there = motion.previous if time == 0 else motion.next
     (back,) = steps_to(neighbour.passes, there, [Target(camera, motion.objects, time, 1)])
     ((*_, depth),) = steps_to(passes, camera, [Target(there, motion.objects, 1, time)], depths=True)
-    return visible_targets(
-        flow, ids, known, Surface(there_ids, seen, back), period=there.model.period, depth=depth,
-        pixel_width=there.model.pixel_width,
-    )  # fmt: skip
+    return visible_targets(flow, ids, known, Surface(there_ids, seen, back), there.model, depth)
 
 
 FORWARD_KNOWN, FORWARD_VISIBLE, BACKWARD_KNOWN, BACKWARD_VISIBLE = map(np.uint8, (1, 2, 4, 8))

@@ -13,7 +13,6 @@ surface the answer is exact; where an edge passes between the four, it is that o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from visionsim.cameras import CameraModel
     from visionsim.types import FloatImage, IdImage
 
 __all__ = ["Surface", "visible_targets"]
@@ -57,10 +57,8 @@ def visible_targets(
     ids: IdImage,
     known: NDArray[np.bool_],
     there: Surface,
-    *,
-    period: float = math.inf,
+    camera: CameraModel,
     depth: FloatImage | None = None,
-    pixel_width: Callable[[Any], Any] | None = None,
 ) -> NDArray[np.bool_]:
     """Where the points of a frame are visible in a neighbouring one.
 
@@ -69,10 +67,8 @@ def visible_targets(
         ids: (H, W) of each pixel's surface.
         known: (H, W), where flow is known; elsewhere the answer is False.
         there: the neighbouring frame.
-        period: pixels after which x shows the same again, of pictures that go round the camera.
-        depth: (H, W), depth of each point in the neighbouring frame, of the kind of `there.depth`; not positive behind
-            the camera. None if only flow is known.
-        pixel_width: gives the width of a pixel (scene units) at a depth; needed with `depth`.
+        camera: that of the neighbouring frame.
+        depth: (H, W), depth of each point in the neighbouring frame, of the camera's kind. None if only flow is known.
     """
     result = np.zeros(ids.shape, bool)
     rows, columns = np.nonzero(known)
@@ -81,10 +77,9 @@ def visible_targets(
         row, column = rows[start : start + BLOCK], columns[start : start + BLOCK]
         u, v = (part[row, column].astype(np.float64) for part in flow)
         x, y = column + 0.5 + u, row + 0.5 + v
-        if math.isfinite(period):
-            x %= period
-        with np.errstate(invalid="ignore"):
-            inside = (x >= 0) & (x < ids.shape[1]) & (y >= 0) & (y < ids.shape[0])
+        if math.isfinite(camera.period):
+            x %= camera.period
+        inside = camera.shows(x, y)
         deep = None if depth is None else depth[row, column]
         if deep is not None:
             inside &= deep > 0
@@ -92,7 +87,7 @@ def visible_targets(
         row, column = row[place], column[place]
         result[row, column] = same_point(
             x[place], y[place], u[place], v[place], ids[row, column], variation[row, column],
-            there, period, None if deep is None else deep[place], pixel_width,
+            there, camera, None if deep is None else deep[place], camera.narrowing(row + 0.5),
         )  # fmt: skip
     return result
 
@@ -123,14 +118,14 @@ def same_point(
     ids: IdImage,
     variation: Any,
     there: Surface,
-    period: float,
+    camera: CameraModel,
     depth: Any | None,
-    pixel_width: Callable[[Any], Any] | None,
+    narrowing: Any,
 ) -> NDArray[np.bool_]:
     """(N,): whether the surface at targets x and y (N,), inside the picture, is the point with flow u and v."""
     height, width = there.ids.shape
     left, top = np.floor(x - 0.5).astype(np.intp), np.floor(y - 0.5).astype(np.intp)
-    if period != width:  # Else the pixel next to the last column is the first.
+    if camera.period != width:  # Else the pixel next to the last column is the first.
         left = np.clip(left, 0, width - 2)
     top = np.clip(top, 0, height - 2)
     across, down = x - 0.5 - left, y - 0.5 - top
@@ -140,9 +135,7 @@ def same_point(
 
     same = there.ids[corner_rows, corner_columns] == ids
     seen_depth = there.depth[corner_rows, corner_columns].astype(np.float64)
-    off_x = there.back[0][corner_rows, corner_columns] + u
-    if math.isfinite(period):
-        off_x -= period * np.rint(off_x / period)
+    off_x = camera.shorter_way(there.back[0][corner_rows, corner_columns] + u) * narrowing
     off_y = there.back[1][corner_rows, corner_columns] + v
 
     # A whole neighbourhood of the same object is interpolated; otherwise each pixel is judged by itself.
@@ -151,9 +144,10 @@ def same_point(
     whole = same.all(0) & (error <= RETURN_PIXELS + BEND * extent)
     shows = same & (whole | (np.hypot(off_x, off_y) <= RETURN_PIXELS + 1.5 * variation))
     if depth is not None:
-        assert pixel_width is not None
         slope = np.where(same, seen_depth, -np.inf).max(0) - np.where(same, seen_depth, np.inf).min(0)
-        shows &= depth <= seen_depth + np.where(same.any(0), 1.5 * slope, 0.0) + DEPTH_PIXELS * pixel_width(depth)
+        shows &= depth <= seen_depth + np.where(same.any(0), 1.5 * slope, 0.0) + DEPTH_PIXELS * camera.pixel_width(
+            depth
+        )
     else:
         total = np.where(shows, weights, 0.0).clip(1e-9).sum(0)
         depth = np.where(shows, weights.clip(1e-9) * np.where(shows, seen_depth, 0.0), 0.0).sum(0) / total
