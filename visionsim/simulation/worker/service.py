@@ -17,7 +17,19 @@ import numpy as np
 from visionsim.simulation.config import time_stretch
 from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, FLOW_KINDS, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
-from visionsim.simulation.worker import animation, audit, compat, editing, motion, queries, raycast, scene, truth, unlit
+from visionsim.simulation.worker import (
+    animation,
+    audit,
+    change,
+    compat,
+    editing,
+    motion,
+    queries,
+    raycast,
+    scene,
+    truth,
+    unlit,
+)
 from visionsim.simulation.worker.containment import Contained
 from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.instances import Instances
@@ -171,6 +183,10 @@ class Service:
         ]
         self.truths = truths
         self.neighbours.forget()
+        unseen = change.unseen_changes(current)
+        current.render.use_persistent_data = not unseen
+        if unseen:
+            sys.stderr.write(f"visionsim: every frame is built anew, which takes longer: {unseen[0]}\n")
         motion.show_in_viewport(current)
         found = Instances(current, scene.main_layer(current), self.numbers)
         found.find(copies, stretch)
