@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import sys
 import time
@@ -190,6 +191,9 @@ class Service:
         motion.show_in_viewport(current)
         found = Instances(current, scene.main_layer(current), self.numbers)
         found.find(copies, stretch)
+        if copies is None:  # Where the scene is opened again, it was checked.
+            first, last = current.frame_start * time_stretch(stretch), current.frame_end * time_stretch(stretch)
+            scene.check_camera(current, (math.ceil(first), math.floor(last)))
         if found.too_many and "segmentations" in truths:
             warnings.append(
                 f"{found.too_many} copies are too many for ids of their own: they have that of their source"
