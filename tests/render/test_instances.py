@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.render.conftest import small_config
+from tests.render.conftest import EXECUTABLE, small_config
 from visionsim.io.exr import read_exr
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.labels import LabelRules
@@ -189,10 +189,11 @@ def test_copies_that_come_and_go_keep_their_ids(tmp_path, config, scripts) -> No
     config = dataclasses.replace(config, width=96, height=64, max_samples=1, normals=False, flows=False)
     labels = render(blend, tmp_path / "out", config)["labels"]
     sources = {label["path"]: int(key) for key, label in labels.items() if "/" not in label["path"]}
-    counts, before = {}, None
+    counts, before, seen = {}, None, set()
     for frame in range(1, 6):
         ids = ids_of(tmp_path / "out", frame)
         shown = np.unique(ids[ids > 0])
+        seen |= {str(number) for number in shown}
         assert not set(shown) & set(sources.values())
         makers = [labels[str(number)]["path"].split("/")[0] for number in shown]
         counts[frame] = {maker: makers.count(maker) for maker in makers}
@@ -205,7 +206,7 @@ def test_copies_that_come_and_go_keep_their_ids(tmp_path, config, scripts) -> No
 
     slow = dataclasses.replace(config, keyframe_multiplier=2.0)
     slow_labels = render(blend, tmp_path / "slow", slow, frame_start=2, frame_end=5)["labels"]
-    assert labels.items() <= slow_labels.items()  # What shows between frames comes after.
+    assert all(labels[number] == slow_labels[number] for number in seen)
     for frame in (2, 4):
         assert np.array_equal(ids_of(tmp_path / "slow", frame), ids_of(tmp_path / "out", frame // 2))
     between = {slow_labels[str(number)]["path"] for number in np.unique(ids_of(tmp_path / "slow", 5)) if number}
@@ -230,6 +231,7 @@ def test_moving_copies_known_by_index_are_named(tmp_path, config, scripts) -> No
     assert any("'Waving'" in note and "index" in note for note in report.notes), report
 
 
+@pytest.mark.skipif(EXECUTABLE is not None, reason="takes long, and is the same in every Blender")
 def test_more_objects_than_ids_are_refused_only_where_ids_are_needed(tmp_path, config, scripts) -> None:
     blend = identity(scripts, tmp_path, "many")
     config = dataclasses.replace(config, width=64, height=32, max_samples=1)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from visionsim.simulation.worker import compat
-from visionsim.simulation.worker.motion import copied_by, makes_copies
+from visionsim.simulation.worker.change import copied_by, makes_copies
 
 SAME_PLACE = 1e-5
 """Matrices that differ by less than this, relative to the largest coordinate, are the same place in float32."""

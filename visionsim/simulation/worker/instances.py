@@ -21,8 +21,8 @@ import numpy as np
 from visionsim.simulation.config import time_stretch
 from visionsim.simulation.copies import SAME_RANDOM
 from visionsim.simulation.worker import animation, compat, identity, marks
+from visionsim.simulation.worker.change import copied_by, has_handlers, kind, makes_copies, objects_of, why_changing
 from visionsim.simulation.worker.fault import WorkerFault
-from visionsim.simulation.worker.motion import copied_by, kind, makes_copies, objects_of, why_deforming
 
 MAX_COPIES = 50_000
 """More copies than this share the id of their source: the table of ids would be larger than the pictures."""
@@ -58,7 +58,7 @@ class Instances:
         """Path -> id; empty if there are no copies, or too many."""
         self.too_many = 0
         """How many copies there are, if that is more than ids are given to."""
-        self.vary = any(may_vary(obj) for obj in objects_of(scene))
+        self.vary = has_handlers() or any(may_vary(obj) for obj in objects_of(scene))
         """Whether copies may come and go."""
         self.by_index: list[str] = []
         """Names of objects whose copies move, and are known by their index only."""
@@ -72,8 +72,8 @@ class Instances:
 
         Args:
             table: what another opening of the same file found; None to look for copies.
-            multiplier: of the keyframes. Copies that come and go are looked for in every authored frame, and in those
-                between that are rendered.
+            multiplier: of the keyframes. Copies that come and go are looked for in every authored frame, in those
+                between that are rendered, and in the neighbours of the first and the last.
         """
         self.table = table or self._look(multiplier)
         self.ids = {path: row[0] for path, row in self.table.items()}
@@ -115,7 +115,7 @@ class Instances:
         kinds = {pair: copy_kind(*pair) for pair in set(found.values())}
         classes = {instancer: instancer.get("class") for instancer, _ in kinds}
         table = {}
-        for number, path in enumerate(sorted(found, key=order), max(self.numbers.values()) + 1):
+        for number, path in enumerate(sorted(found, key=order), max(self.numbers.values(), default=0) + 1):
             instancer, source = found[path]
             label = classes[instancer]
             table[path] = [number, self.numbers[source], None if label is None else str(label), kinds[found[path]]]
@@ -127,9 +127,11 @@ class Instances:
         last = scene.frame_end if self.vary else scene.frame_start
         authored = {frame * stretch for frame in range(scene.frame_start, last + 1)}
         times = set(authored)
-        if not any(not simulation.baked for simulation in animation.simulations(scene)):
-            first, stop = math.ceil(min(times)), math.floor(max(times)) + 1
-            times.update(Fraction(frame) for frame in range(first, stop))
+        if self.vary:
+            times.add((last + 1) * stretch)  # Flow and occlusions look one frame beyond the range.
+            if all(simulation.baked for simulation in animation.simulations(scene)):
+                first, stop = math.ceil(min(authored)), math.floor(max(authored)) + 1
+                times.update(Fraction(frame) for frame in range(first - 1, stop + 1))
         for time in sorted(times):
             whole = time.numerator // time.denominator
             scene.frame_set(whole, subframe=float(time - whole))
@@ -143,15 +145,16 @@ class Instances:
         marks.install(self.layer, [source for source, number in self.numbers.items() if number in copied])
         return True
 
-    def why_confused(self) -> str | None:
-        """Why ids could jump from one copy to another, and what to do about it; None if they cannot."""
-        if not self.confused:
-            return None
-        return (
-            f"copies that {quoted(self.confused)} makes come and go, and others take over their numbers, as Blender "
-            "knows them by their index; give the points an `id` before any of them are taken away (a Store Named "
-            "Attribute node: id, integer, from an Index node)"
-        )
+    def refuse_confusion(self) -> None:
+        """Raise WorkerFault if ids could jump from one copy to another."""
+        if self.confused:
+            raise WorkerFault(
+                "scene",
+                f"copies that {quoted(self.confused)} makes come and go, and others take over their numbers, because "
+                "Blender knows them by their index; give the points an `id` before any of them are taken away (a Store "
+                "Named Attribute node: id, integer, from an Index node), or leave out --render-config.segmentations, "
+                ".flows and .occlusions",
+            )
 
     def notices(self) -> list[str]:
         """What a user should know about the copies' identity, one sentence each."""
@@ -273,4 +276,4 @@ def may_vary(obj: Any) -> bool:
     if any(system.settings.type == "EMITTER" for system in obj.particle_systems):
         return True
     # Whatever changes its geometry may change how many copies are made on it, or by it.
-    return makes_copies(obj) and why_deforming(obj) is not None
+    return makes_copies(obj) and why_changing(obj) is not None
