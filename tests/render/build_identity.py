@@ -236,13 +236,13 @@ class Points:
     def time(self):
         return self.add("GeometryNodeInputSceneTime").outputs["Frame"]
 
-    def finish(self, points):
-        """Put the copies on the points; returns the modifier."""
+    def finish(self, points, shape=None):
+        """Put copies of the source, or of a generated shape, on the points; returns the modifier."""
         info, put = self.add("GeometryNodeObjectInfo"), self.add("GeometryNodeInstanceOnPoints")
         info.inputs["Object"].default_value = self.source
         info.inputs["As Instance"].default_value = True
         self.join(points, put.inputs["Points"])
-        self.join(info.outputs["Geometry"], put.inputs["Instance"])
+        self.join(shape or info.outputs["Geometry"], put.inputs["Instance"])
         self.join(put.outputs[0], self.add("NodeGroupOutput").inputs[0])
         modifier = self.obj.modifiers.new("Points", "NODES")
         modifier.node_group = self.group
@@ -312,6 +312,15 @@ def culled():
     points = Points("Culled", rock(), 0.4, mesh_points=5)
     gone = points.math("LESS_THAN", points.index(), points.math("SUBTRACT", points.time(), 1.5))
     points.finish(points.delete(points.input.outputs[0], gone))
+
+
+def bare():
+    """Copies of generated points, which have no material."""
+    points = Points("Bare", rock(), 0.4, mesh_points=3)
+    ball = points.add("GeometryNodeMeshToPoints")
+    ball.inputs["Radius"].default_value = 0.4
+    points.join(points.add("GeometryNodeMeshGrid").outputs[0], ball.inputs["Mesh"])
+    points.finish(points.input.outputs[0], ball.outputs[0])
 
 
 def waving():

@@ -224,6 +224,14 @@ def test_copies_whose_ids_would_jump_are_refused_by_name(tmp_path, config, scrip
     render(blend, tmp_path / "out", asked, frame_end=1)
 
 
+def test_copies_that_nothing_tells_apart_are_refused_by_name(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "bare")
+    report = run(AnimationRequest(blend, tmp_path / "out"), config, observe=lambda event: None)
+    (failure,) = report.failures
+    assert "'Bare/Bare#0" in failure.message and "Set Material" in failure.message, failure
+    render(blend, tmp_path / "out", dataclasses.replace(config, segmentations=False), frame_end=1)
+
+
 def test_moving_copies_known_by_index_are_named(tmp_path, config, scripts) -> None:
     blend = identity(scripts, tmp_path, "waving")
     asked = dataclasses.replace(config, flows=False)
