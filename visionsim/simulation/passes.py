@@ -66,20 +66,26 @@ class View:
     """None: flow comes from Blender's vector pass."""
     copies: Copies | None = None
     """None: an object's id is all there is to tell."""
+    unknown_forward: frozenset[int] = frozenset()
+    """Ids of surfaces whose motion to the next frame is not known."""
+    unknown_backward: frozenset[int] = frozenset()
+    """Ids of surfaces whose motion from the previous frame is not known."""
 
     @classmethod
     def from_reply(cls, reply: Mapping[str, Any]) -> View:
         """Of a worker's answer to `render`."""
         camera, given = Camera.from_blender(reply["camera"]), reply.get("motion")
+        unknown = reply.get("unknown", {})
+        forward, backward = (frozenset(unknown.get(name, ())) for name in ("forward", "backward"))
         copies = None
         if "copies" in reply:
             with np.load(reply["copies"]) as arrays:
                 copies = Copies.from_arrays(arrays)
         if given is None:
-            return cls(camera, copies=copies)
+            return cls(camera, None, copies, forward, backward)
         previous, _, following = map(Camera.from_blender, given["cameras"])
         objects = {int(key): [np.array(m, np.float64) for m in three] for key, three in given["objects"].items()}
-        return cls(camera, Motion(previous, following, objects), copies)
+        return cls(camera, Motion(previous, following, objects), copies, forward, backward)
 
 
 @dataclass(frozen=True)
@@ -138,10 +144,20 @@ def to_camera_normals(passes: Passes, view: View) -> dict[str, Any]:
 
 
 def to_flow_pair(passes: Passes, view: View) -> dict[str, Any]:
-    """Forward and backward flow, from geometry where the view has motion, else from Blender's vectors."""
+    """Forward and backward flow, from geometry where the view has motion, else from Blender's vectors.
+
+    Both are 0 where the motion is not known.
+    """
     if view.motion is not None:
-        return flow_from_geometry(passes, view.camera, view.motion)
-    return flow_from_vectors(passes, view.camera)
+        flow = flow_from_geometry(passes, view.camera, view.motion)
+    else:
+        flow = flow_from_vectors(passes, view.camera)
+    for names, unknown in (("RG", view.unknown_forward), ("BA", view.unknown_backward)):
+        if unknown:
+            lost = np.isin(instance_ids(passes), np.array(sorted(unknown), np.uint32))
+            for name in names:
+                flow[name][lost] = 0
+    return flow
 
 
 def flow_from_vectors(passes: Passes, camera: Camera) -> dict[str, Any]:
