@@ -24,11 +24,12 @@ def missing(scene: Any, contained: Contained, *, autoexec: bool) -> list[str]:
 
 
 def notices(scene: Any, contained: Contained, *, engine: str, stretch: float) -> list[str]:
-    """Another engine, file outputs, lattices as parents, simulations, what cannot be slowed.
+    """Errors at loading, another engine, file outputs, lattices as parents, simulations, what cannot be slowed.
 
     `engine` is the one that the file was saved for, `stretch` the multiplier.
     """
     return [
+        *contained.complaints,
         *another_engine(engine),
         *contained.outputs,
         *shaped_by_chance(scene),

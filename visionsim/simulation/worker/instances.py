@@ -86,7 +86,7 @@ class Instances:
         kinds = {pair: copy_kind(*pair) for pair in set(found.values())}
         classes = {instancer: instancer.get("class") for instancer, _ in kinds}
         table = {}
-        for number, path in enumerate(sorted(found, key=order), max(self.numbers.values()) + 1):
+        for number, path in enumerate(sorted(found, key=order), max(self.numbers.values(), default=0) + 1):
             instancer, source = found[path]
             label = classes[instancer]
             table[path] = [number, self.numbers[source], None if label is None else str(label), kinds[found[path]]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ import bpy
 import numpy as np
 
 from visionsim.simulation.config import time_stretch
-from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, PASSES
+from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, FLOW_KINDS, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
 from visionsim.simulation.worker import (
     animation,
@@ -35,6 +36,7 @@ from visionsim.simulation.worker.containment import Contained
 from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.follow import CHECKED_FRAMES, Follower, described
 from visionsim.simulation.worker.instances import Instances
+from visionsim.simulation.worker.neighbours import Neighbours
 
 REQUESTS = ("about", "open", "perform", "ping", "render", "cast")
 
@@ -63,6 +65,7 @@ class Service:
         """None unless flow comes from Blender's vector pass, and that may lose track of something."""
         self.instances: Instances | None = None
         """None unless the scene has copies, and they are to be told apart."""
+        self.neighbours = Neighbours(scratch)
         self.stretch_to_simulate: Fraction | None = None
         # Of the file that is open.
         self.digest = self.engine = self.device = ""
@@ -184,6 +187,7 @@ class Service:
             *audit.notices(current, self.contained, engine=self.engine, stretch=stretch),
         ]
         self.truths = truths
+        self.neighbours.forget()
         unseen = change.unseen_changes(current)
         current.render.use_persistent_data = not unseen
         if unseen:
@@ -191,6 +195,9 @@ class Service:
         motion.show_in_viewport(current)
         found = Instances(current, scene.main_layer(current), self.numbers)
         found.find(copies, stretch)
+        if copies is None:  # Where the scene is opened again, it was checked.
+            first, last = current.frame_start * time_stretch(stretch), current.frame_end * time_stretch(stretch)
+            scene.check_camera(current, (math.ceil(first), math.floor(last)))
         if found.too_many and "segmentations" in truths:
             warnings.append(
                 f"{found.too_many} copies are too many for ids of their own: they have that of their source"
@@ -248,7 +255,7 @@ class Service:
     def _choose_flow(self, current: Any, copies: Instances, *, look: bool) -> str:
         """Decide where flow comes from; returns it in words. With `look`, evaluate surfaces that may lose track."""
         self.motion = self.hook.motion = self.follower = None
-        if "flows" not in self.truths:
+        if not FLOW_KINDS.intersection(self.truths):
             return ""
         reason = motion.why_vector_pass(current, self.numbers, too_many_copies=bool(copies.too_many))
         if reason is not None:
@@ -294,7 +301,7 @@ class Service:
             self.stretch_to_simulate = None
         if self.motion is None:
             current.frame_set(frame)
-            if "flows" in self.truths and motion.cuts(current):
+            if FLOW_KINDS.intersection(self.truths) and motion.cuts(current):
                 motion.refuse_cut(current, frame)
         else:
             reply["motion"] = self.motion.around(frame)
@@ -307,9 +314,13 @@ class Service:
                 self.motion.check(frame, self.hook.camera, self.hook.matrices)
             if self.truths:
                 with frozen if current.render.use_motion_blur else nullcontext(), self._following(reply):
-                    reply.update(self._render_truth(current, name))
-                if self.hook.camera != reply["camera"]:
+                    found = self._render_truth(current, name)
+                if found["camera"] != reply["camera"]:
                     raise WorkerFault("frame", "the camera differs between the picture and its ground truth")
+                reply.update(found)
+        if "occlusions" in self.truths:
+            self.neighbours.keep(frame, found)
+            reply["neighbours"] = self.neighbours.around(frame, name, self._render_neighbour)
         reply["seconds"] = time.perf_counter() - started
         reply["memory"] = memory_held()
         return reply
@@ -340,6 +351,7 @@ class Service:
         if self.instances is not None:
             reply["copies"] = str(self.scratch / f"{name}.npz")
             np.savez(reply["copies"], **self.hook.copies)
+        reply["camera"] = self.hook.camera
         return reply
 
     @contextmanager
@@ -359,6 +371,13 @@ class Service:
             names = sorted({described(key, found) for key, found in (*lost["forward"], *lost["backward"])})
             raise WorkerFault("frame", f"{no_flow(names)}; add --render-config.occlusions{OR_NO_FLOW}")
         reply["unknown"] = {way: sorted({found.number for _, found in parts}) for way, parts in lost.items()}
+
+    def _render_neighbour(self, frame: int, name: str) -> dict[str, Any]:
+        """Render the ground truth of another frame; leaves the scene there."""
+        current = bpy.context.scene
+        current.frame_set(frame)
+        scene.check_camera(current)
+        return self._render_truth(current, name)
 
     def _render_passes(self, current: Any, name: str) -> dict[str, Any]:
         tiled = max(self.hook.camera["width"], self.hook.camera["height"]) > scene.MAX_TILE_SIZE
