@@ -259,7 +259,7 @@ class Service:
             return ""
         reason = motion.why_vector_pass(current, self.numbers, too_many_copies=bool(copies.too_many))
         if reason is not None:
-            wrong = motion.why_vectors_are_wrong(current)
+            wrong = motion.why_vectors_are_wrong(current, marked="occlusions" in self.truths)
             if wrong is not None:
                 text = f"flow has to come from Blender's vector pass ({reason}), which {wrong}"
                 raise WorkerFault("scene", f"{text}, or leave out --render-config.flows")
