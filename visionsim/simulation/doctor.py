@@ -19,7 +19,7 @@ from visionsim.errors import BlenderNotFound, ConfigError, OutputNotWritable, Wo
 from visionsim.files import ensure_writable
 from visionsim.io.video import find_ffmpeg
 from visionsim.simulation.config import RenderConfig
-from visionsim.simulation.guard import Guard, scratch_folder
+from visionsim.simulation.guard import Guard, memory_folder
 from visionsim.simulation.host import Machine, free_bytes, gigabytes, job_memory, this_machine
 from visionsim.simulation.process import WorkerProcess, blender_command
 from visionsim.simulation.protocol import PROTOCOL, Done, Hello, Message, Request
@@ -235,7 +235,7 @@ def check_locks(root: Path) -> Check:
 
 
 def check_scratch() -> Check:
-    memory = scratch_folder()
+    memory = memory_folder(LITTLE_SCRATCH)
     folder = Path(memory or tempfile.gettempdir())
     free = free_bytes(folder)
     text, values = f"{gigabytes(free)} free at {folder}", {"free": free, "folder": str(folder), "memory": bool(memory)}

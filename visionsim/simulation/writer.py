@@ -27,6 +27,10 @@ from visionsim.simulation.plan import SequencePlan, fps_of, step_of
 __all__ = ["FrameFormat", "write_documents", "write_frame"]
 
 
+LEFT = ("picture", "arrays", "multilayer", "copies")
+"""Files that a worker may leave of a frame: keys of its reply whose values are paths. The pool removes them."""
+
+
 @dataclass(frozen=True)
 class FrameFormat:
     """What a frame's files are and how they are encoded."""
@@ -44,7 +48,7 @@ class FrameFormat:
 
 
 def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameFormat) -> FrameRecord:
-    """Convert, encode and put in place all files of one frame, and remove the worker's.
+    """Convert, encode and put in place all files of one frame.
 
     Args:
         folder: the sequence's.
@@ -55,6 +59,9 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
         DataError: the worker's arrays are not what they should be.
         SceneError: the camera cannot be described.
     """
+    left = [name for name in LEFT if name in reply]
+    if gone := [name for name in left if not Path(reply[name]).is_file()]:
+        raise DataError(f"the worker did not leave what it said it would: {', '.join(gone)}")
     view = View.from_reply(reply)  # Refuses what we cannot describe before anything is written.
     files: dict[str, Path] = {}
     if form.kinds:
@@ -75,9 +82,6 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
         num_channels = clean_picture(Path(reply["picture"]), partial, form.file_format, form.exr_codec)
     for path in files.values():
         flush_folder(path.parent)  # All at the end: the first does it for the others, as far as the file system can.
-    for name in ("picture", "arrays", "multilayer", "copies"):
-        if name in reply:
-            Path(reply[name]).unlink()
     stored = {kind: StoredFile.of(folder, files[kind]) for kind in ("frames", *form.kinds)}
     return FrameRecord(frame, num_channels, reply["camera"], stored)
 

@@ -244,7 +244,7 @@ class Service:
         return "from depth and the matrices of camera and objects: nothing deforms"
 
     def render(self, frame: int, name: str) -> dict[str, Any]:
-        """Render a frame's picture and ground truth into scratch files called `name`.
+        """Render a frame's picture and ground truth into files whose paths begin with `name`.
 
         Returns the paths, where each pass lies in the arrays' file (`passes`: name -> [offset in bytes, channels]),
         the camera (`worker.camera.describe`), `seconds`, `memory` (bytes that this process holds); if flow is to come
