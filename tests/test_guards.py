@@ -146,7 +146,6 @@ def test_worker_imports_nothing_that_blender_may_lack():
 
 LONELY = """
 import importlib.abc
-import re
 import sys
 
 ALLOWED = sys.stdlib_module_names | {"visionsim", "numpy"}
