@@ -277,6 +277,10 @@ class Pool:
         for asked in talk.asked.values():
             asked.remove_files()
         shutil.rmtree(talk.process.scratch, ignore_errors=True)  # Rendered frames that are to be written lie elsewhere.
+        for folder in self._folders_for_frames(number):
+            for path in folder.glob("[!0-9]*"):  # What it kept for itself; files of frames begin with a number.
+                if path.is_file():
+                    path.unlink()
         if talk.process.started:
             self._guard.ended(talk.process.pid)
         if talk.leaving is not None:
@@ -361,6 +365,11 @@ class Pool:
         folder.mkdir(exist_ok=True)
         return folder
 
+    def _folders_for_frames(self, number: int) -> list[Path]:
+        """The folders in which a worker has left frames."""
+        places = (self._guard.scratch, self._guard.memory)
+        return [place / f"frames-{number}" for place in places if place is not None]
+
     def _until_next_look(self) -> float | None:
         """Seconds until something may have to be done though nobody says anything."""
         moments = [*self._watch.moments(self._workers.values()), *(moment for moment, _ in self._paused)]
@@ -405,7 +414,7 @@ def spawn_pool(
         jobs=jobs,
         timeout=config.timeout,
         environment=lambda number: worker_environment_of(place + number, workers or jobs, machine),
-        frame_bytes=config.width * config.height * SCRATCH_BYTES_PER_PIXEL,
+        frame_bytes=config.width * config.height * SCRATCH_BYTES_PER_PIXEL * (3 if config.occlusions else 1),
     ) as pool:
         if log_dir is not None:
             pool.log_to(Path(log_dir))

@@ -14,7 +14,7 @@ import bpy
 from visionsim.cameras import c2w_from_blender, camera_from_blender
 from visionsim.errors import SceneError
 from visionsim.simulation.config import THREADS_VARIABLE, time_stretch
-from visionsim.simulation.worker import animation, camera, compat, motion
+from visionsim.simulation.worker import animation, camera, change, compat
 from visionsim.simulation.worker.containment import Contained, contained
 from visionsim.simulation.worker.fault import WorkerFault
 
@@ -309,7 +309,7 @@ def object_table(numbers: dict[Any, int]) -> list[dict[str, Any]]:
             "name": obj.name_full,
             "class": class_of(obj),
             "collections": collections[obj],
-            "motion": motion.kind(obj),
+            "motion": change.kind(obj),
         }
         for obj, number in numbers.items()
     ]
