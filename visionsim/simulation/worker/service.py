@@ -65,7 +65,7 @@ class Service:
         """None unless flow comes from Blender's vector pass, and that may lose track of something."""
         self.instances: Instances | None = None
         """None unless the scene has copies, and they are to be told apart."""
-        self.neighbours = Neighbours(scratch)
+        self.neighbours = Neighbours()
         self.stretch_to_simulate: Fraction | None = None
         # Of the file that is open.
         self.digest = self.engine = self.device = ""
@@ -285,7 +285,7 @@ class Service:
             raise WorkerFault("scene", f"{no_flow(lost)}; add --render-config.occlusions{OR_NO_FLOW}")
 
     def render(self, frame: int, name: str) -> dict[str, Any]:
-        """Render a frame's picture and ground truth into scratch files called `name`.
+        """Render a frame's picture and ground truth into files whose paths begin with `name`.
 
         Returns the paths, where each pass lies in the arrays' file (`passes`: name -> [offset in bytes, channels]),
         the camera (`worker.camera.describe`), `seconds`, `memory` (bytes that this process holds); if flow is to come
