@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import sys
 import time
@@ -17,7 +18,19 @@ import numpy as np
 from visionsim.simulation.config import time_stretch
 from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, FLOW_KINDS, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
-from visionsim.simulation.worker import animation, audit, compat, editing, motion, queries, raycast, scene, truth, unlit
+from visionsim.simulation.worker import (
+    animation,
+    audit,
+    change,
+    compat,
+    editing,
+    motion,
+    queries,
+    raycast,
+    scene,
+    truth,
+    unlit,
+)
 from visionsim.simulation.worker.containment import Contained
 from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.instances import Instances
@@ -171,9 +184,16 @@ class Service:
         ]
         self.truths = truths
         self.neighbours.forget()
+        unseen = change.unseen_changes(current)
+        current.render.use_persistent_data = not unseen
+        if unseen:
+            sys.stderr.write(f"visionsim: every frame is built anew, which takes longer: {unseen[0]}\n")
         motion.show_in_viewport(current)
         found = Instances(current, scene.main_layer(current), self.numbers)
         found.find(copies, stretch)
+        if copies is None:  # Where the scene is opened again, it was checked.
+            first, last = current.frame_start * time_stretch(stretch), current.frame_end * time_stretch(stretch)
+            scene.check_camera(current, (math.ceil(first), math.floor(last)))
         if found.too_many and "segmentations" in truths:
             warnings.append(
                 f"{found.too_many} copies are too many for ids of their own: they have that of their source"
