@@ -348,6 +348,7 @@ class Service:
             raise WorkerFault("frame", str(exc).replace("Error: ", "").strip()) from exc
         finally:
             current.render.filepath, current.render.use_file_extension = saved
+            self.hook.check()
         return picture
 
     def _render_truth(self, current: Any, name: str) -> dict[str, Any]:
@@ -356,6 +357,7 @@ class Service:
             reply = self._render_passes(current, name)
         finally:
             self.hook.instances = None
+            self.hook.check()
         if self.instances is not None:
             reply["copies"] = str(self.scratch / f"{name}.npz")
             np.savez(reply["copies"], **self.hook.copies)
