@@ -57,7 +57,11 @@ def seen_otherwise(far):
     cut = block.modifiers.new("Cut", "BOOLEAN")
     cut.object, cut.operation = cutter, "DIFFERENCE"
     # Rests in all frames but one: it takes up much of the picture, and little else is static by its label.
-    key(add("cube", "TurnsOnce", (-3, 0.5, 1), size=2), "rotation_euler", {1: (0, 0, 0.2), 4: (0, 0, 0.2), 5: (0, 0, 0.4)})
+    key(
+        add("cube", "TurnsOnce", (-3, 0.5, 1), size=2),
+        "rotation_euler",
+        {1: (0, 0, 0.2), 4: (0, 0, 0.2), 5: (0, 0, 0.4)},
+    )
     key(add("cube", "Creeps", (2.2, 1.5, 1), size=1.4), "location", {1: (2.2, 1.5, 1), 5: (2.2012, 1.5, 1)})
     key(bpy.data.objects["Floor"], "location", {1: (0, 0, 0), 5: (0, 0, 0)})
     behind = bpy.data.scenes.new("Set")

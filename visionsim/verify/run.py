@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 from visionsim.dataset.arrays import ArrayFile
 from visionsim.dataset.folders import find_sequences, names_of
 from visionsim.dataset.journal import Journal, StoredFile
-from visionsim.parallel import each, processes
+from visionsim.parallel import each, num_cores, processes
 from visionsim.verify.consistency import Mismatch, check_pair
 from visionsim.verify.flow import check_flow
 from visionsim.verify.frames import Expected, FrameData, check_background, read_frame
@@ -68,7 +67,7 @@ def verify(roots: Sequence[Path], *, jobs: int | None = None, observe: ProgressO
     """
     started = time.monotonic()
     folders = find_sequences(roots)
-    report = VerifyReport(jobs=jobs or os.cpu_count() or 1)
+    report = VerifyReport(jobs=jobs or num_cores())
     described: list[Described] = []
     for name, folder in zip(names_of(folders), folders, strict=True):
         row = SequenceResult(name, folder)
