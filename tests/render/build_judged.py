@@ -81,7 +81,7 @@ def seen_otherwise(far):
 
 
 def particles(far):
-    scene, _ = fresh(6)
+    fresh(6)
     add("plane", "Floor", (0, 0, 0), size=12)
     speck = add("ico_sphere", "Speck", (0, 0, -30), radius=0.35)
     source = add("plane", "Source", (0, 1, 2), size=3)
@@ -92,7 +92,7 @@ def particles(far):
 
 
 def missing_normal_map(far):
-    scene, camera = fresh(2)
+    _, camera = fresh(2)
     floor = add("plane", "Floor", (0, 0, 0), size=12)
     material = bpy.data.materials.new("Bent")
     material.use_nodes = True

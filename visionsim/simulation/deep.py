@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from visionsim.cameras import c2w_from_blender, camera_from_blender
+from visionsim.dataset.journal import Journal
 from visionsim.dataset.kinds import KINDS
 from visionsim.dataset.schema import CAMERA_FIELDS, read_document
-from visionsim.errors import SceneError, SchemaError, WorkerError
+from visionsim.errors import DataError, SceneError, SchemaError, WorkerError
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.dialogue import Dialogue
 from visionsim.simulation.pixels import MOST_OBJECTS, Stored, Tally, compare
@@ -67,6 +68,9 @@ def verify_deep(
         if "arrays" in transforms:
             row.found.add("deep", "rays are cast for files only: convert the sequence to files", file="transforms.json")
             continue
+        if was_edited(row.folder):
+            row.found.skip("deep", "sequences of a scene that a script edited: its .blend does not have those edits")
+            continue
         settings = transforms["generator"]["settings"]
         if settings.get("scene_sha256") not in blends:
             row.found.add(
@@ -101,6 +105,15 @@ def verify_deep(
 def digest_of(path: Path) -> str:
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def was_edited(folder: Path) -> bool:
+    """Whether the journal says that frames were rendered after a script had changed the scene."""
+    try:
+        journal = Journal.read(folder)
+    except (DataError, OSError):
+        return False
+    return journal is not None and any(record.edits for record in journal.records.values())
 
 
 def open_arguments(blend: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
