@@ -39,7 +39,8 @@ CHECKS = {
 
 NO_IDS = "frames without segmentations: what moves is not known"
 NOT_STATIC = "frames in which too little stands still"
-"""Why checks of static surfaces, or of moving ones, cannot judge."""
+BENT = "frames in which normal maps bend most normals, as one does whose texture is missing (--deep names it)"
+"""Why checks of static surfaces, of moving ones, and of normals, cannot judge."""
 
 
 @dataclass(frozen=True)

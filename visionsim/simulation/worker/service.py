@@ -298,9 +298,7 @@ class Service:
         current = bpy.context.scene
         self.rendered = True
         reply: dict[str, Any] = {}
-        if self.stretch_to_simulate is not None:  # Not while opening: a dry run does without.
-            animation.run_simulations(current, self.stretch_to_simulate)
-            self.stretch_to_simulate = None
+        self._simulate(current)
         if self.motion is None:
             current.frame_set(frame)
             if FLOW_KINDS.intersection(self.truths) and motion.cuts(current):
@@ -327,9 +325,16 @@ class Service:
         reply["memory"] = memory_held()
         return reply
 
-    def cast(self, frame: int, pixels: list[list[float]]) -> dict[str, Any]:
+    def _simulate(self, current: Any) -> None:
+        """Run simulations, if they did not run yet. Not while opening: a dry run does without."""
+        if self.stretch_to_simulate is not None:
+            animation.run_simulations(current, self.stretch_to_simulate)
+            self.stretch_to_simulate = None
+
+    def cast(self, frame: int, pixels: list[list[float]], probes: int) -> dict[str, Any]:
         """Cast rays through pixel positions of a frame; see `raycast.cast`."""
-        return raycast.cast(bpy.context.scene, frame, pixels)
+        self._simulate(bpy.context.scene)
+        return raycast.cast(bpy.context.scene, frame, pixels, probes)
 
     def _render_picture(self, current: Any, name: str) -> str:
         picture = str(self.scratch / f"{name}.picture")
