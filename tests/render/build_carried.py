@@ -19,7 +19,7 @@ def add(name, data=None):
 def mover(name="Mover"):
     """An empty that moves from x = -3 to x = 3."""
     obj = add(name)
-    for frame, x in zip(FRAMES, (-3.0, 3.0)):
+    for frame, x in zip(FRAMES, (-3.0, 3.0), strict=True):
         obj.location.x = x
         obj.keyframe_insert("location", index=0, frame=frame)
     return obj
@@ -46,7 +46,7 @@ def drive(owner, path, target, target_path, index=-1):
     driver = (curve[0] if isinstance(curve, list) else curve).driver
     driver.type = "AVERAGE"
     variable = driver.variables.new()
-    variable.targets[0].id_type = target.id_type
+    variable.targets[0].id_type = type(target).__name__.upper()
     variable.targets[0].id, variable.targets[0].data_path = target, target_path
 
 
@@ -57,7 +57,7 @@ def path(camera):
     spline.points.add(1)
     spline.points[0].co, spline.points[1].co = (-3, 0, 10, 1), (3, 0, 10, 1)
     camera.constraints.new("FOLLOW_PATH").target = add("Path", curve)
-    for frame, value in zip(FRAMES, (0.0, 100.0)):
+    for frame, value in zip(FRAMES, (0.0, 100.0), strict=True):
         curve.eval_time = value
         curve.keyframe_insert("eval_time", frame=frame)
 
@@ -90,7 +90,7 @@ def bone(camera):
 def armature_constraint(camera):
     arm = armature()
     bone = arm.pose.bones["Bone"]
-    for frame, x in zip(FRAMES, (-3.0, 3.0)):
+    for frame, x in zip(FRAMES, (-3.0, 3.0), strict=True):
         bone.location.x = x
         bone.keyframe_insert("location", index=0, frame=frame)
     constraint = camera.constraints.new("ARMATURE")
@@ -104,7 +104,7 @@ def shape_key(camera):
     obj.shape_key_add(name="Basis")
     key = obj.shape_key_add(name="Key")
     key.data[0].co = (0, 0, 5)
-    for frame, value in zip(FRAMES, (0.0, 1.0)):
+    for frame, value in zip(FRAMES, (0.0, 1.0), strict=True):
         key.value = value
         key.keyframe_insert("value", frame=frame)
     camera.parent, camera.parent_type, camera.parent_vertices = obj, "VERTEX", (0, 1, 2)
