@@ -28,9 +28,10 @@ from visionsim.errors import (
     WorkerCrashed,
 )
 from visionsim.io.exr import read_exr
+from visionsim.parallel import num_cores
 from visionsim.simulation.blender import BlenderClient, BlenderClients, render_job
 from visionsim.simulation.config import RenderConfig
-from visionsim.simulation.host import num_cores, threads_of
+from visionsim.simulation.host import threads_of
 from visionsim.simulation.plan import Plan
 
 HERE = Path(__file__).parent
