@@ -23,7 +23,9 @@ from visionsim.simulation.worker import (
     animation,
     audit,
     change,
+    chatter,
     compat,
+    dependencies,
     editing,
     motion,
     queries,
@@ -167,11 +169,12 @@ class Service:
         if expected not in (None, digest.hexdigest()):
             raise WorkerFault("scene", "the file was changed while the run went on; start the command again")
         self.digest, self.settings, self.info, self.edits, self.rendered = digest.hexdigest(), {}, None, [], False
-        current, self.contained = scene.open_scene(
-            blend, self.scratch, autoexec=settings["autoexec"], addons=settings["addons"]
-        )
+        with chatter.heard(self.scratch) as said:
+            current, self.contained = scene.open_scene(
+                blend, self.scratch, autoexec=settings["autoexec"], addons=settings["addons"]
+            )
         scene.check_camera(current)
-        self.engine = current.render.engine
+        self.engine = chatter.unknown_engine(said, current) or current.render.engine
         self.hook.scene = current
         self.replaced = audit.replaced_settings(current, settings)
         self.device = scene.configure(current, settings)
@@ -239,6 +242,8 @@ class Service:
         self.wanted = truth.Wanted(passes, numbers, light_tree=not unlit.only_lamps())
         bpy.context.view_layer.update()  # Drivers say whether they run when they have been asked for a value.
         missing = audit.missing(current, self.contained, autoexec=self.settings["autoexec"])
+        if copies is None:  # A worker that opens the scene later has nothing to tell.
+            warnings += audit.in_circles(chatter.circles(scene.main_layer(current), self.scratch))
         return {
             "blender": compat.version_text(),
             "digest": self.digest,
@@ -251,6 +256,7 @@ class Service:
             "copies": found.table,
             "flow": flow,
             "missing": missing,
+            "still": dependencies.nothing_moves(current),
             "warnings": warnings,
         }
 
