@@ -123,19 +123,16 @@ def cuts(scene: Any) -> bool:
     return len({marker.camera for marker in scene.timeline_markers if marker.camera is not None}) > 1
 
 
-def refuse_cut(scene: Any, frame: int) -> None:
-    """Raise WorkerFault if another camera renders the frame before or after: the vector pass keeps this one's.
+def cut_beside(scene: Any, frame: int) -> list[str]:
+    """Directions (`forward`, `backward`) in which another camera renders the next frame.
 
-    Leaves the scene at `frame`.
+    The vector pass keeps this frame's camera. Leaves the scene at `frame`.
     """
-    cameras = []
-    for offset in (-1, 1, 0):
+    cameras = {}
+    for way, offset in (("backward", -1), ("forward", 1), ("", 0)):
         scene.frame_set(frame + offset)
-        cameras.append(scene.camera)
-    if not cameras[0] == cameras[1] == cameras[2]:
-        raise WorkerFault(
-            "frame", "the camera changes next to this frame, and something deforms: no exact flow across the cut"
-        )
+        cameras[way] = scene.camera
+    return [way for way, seen_by in cameras.items() if seen_by != cameras[""]]
 
 
 class RigidMotion:
