@@ -65,7 +65,7 @@ class Service:
         """None unless flow comes from Blender's vector pass, and that may lose track of something."""
         self.instances: Instances | None = None
         """None unless the scene has copies, and they are to be told apart."""
-        self.neighbours = Neighbours(scratch)
+        self.neighbours = Neighbours()
         self.stretch_to_simulate: Fraction | None = None
         # Of the file that is open.
         self.digest = self.engine = self.device = ""
@@ -117,6 +117,7 @@ class Service:
         expected: str | None,
         reset: bool,
         edits: list[list[Any]],
+        mark: list[int],
         survey: dict[str, Any] | None = None,
         query: list[Any] | None = None,
     ) -> dict[str, Any]:
@@ -126,6 +127,7 @@ class Service:
             blend, settings, expected: as of `open`.
             reset: open the file anew; otherwise `edits` come after those that were done already.
             edits: [name of a function of `worker.editing`, keyword arguments] in order.
+            mark: is returned with the answer, and so tells the parent that all of this was done.
             survey: `truths` and `copies` of `open`; returns what that returns.
             query: [name of a function of `worker.queries`, keyword arguments]; returns its `value`.
         """
@@ -146,12 +148,12 @@ class Service:
         if query is not None:
             name, arguments = query
             value = getattr(queries, name)(bpy.context.scene, self, **arguments)
-            return editing.answer(value, self.scratch, arguments)
+            return {**editing.answer(value, self.scratch, arguments), "mark": mark}
         if survey is not None:
             if self.info is None or truths != self.truths:
                 self.info = self._survey(**survey)
-            return self.info
-        return editing.answer(value, self.scratch, edits[-1][1] if edits else {})
+            return {**self.info, "mark": mark}
+        return {**editing.answer(value, self.scratch, edits[-1][1] if edits else {}), "mark": mark}
 
     def _load(self, blend: str, settings: dict[str, Any], expected: str | None) -> None:
         """Open a file and apply the run's settings."""
@@ -285,7 +287,7 @@ class Service:
             raise WorkerFault("scene", f"{no_flow(lost)}; add --render-config.occlusions{OR_NO_FLOW}")
 
     def render(self, frame: int, name: str) -> dict[str, Any]:
-        """Render a frame's picture and ground truth into scratch files called `name`.
+        """Render a frame's picture and ground truth into files whose paths begin with `name`.
 
         Returns the paths, where each pass lies in the arrays' file (`passes`: name -> [offset in bytes, channels]),
         the camera (`worker.camera.describe`), `seconds`, `memory` (bytes that this process holds); if flow is to come
