@@ -84,7 +84,10 @@ def why_vectors_are_wrong(scene: Any, *, marked: bool) -> str | None:
     for obj in sorted(objects_of(scene), key=lambda obj: obj.name_full):
         for curve in compat.curves_and_drivers(obj):
             if curve.data_path == "hide_render" and not is_constant(curve):
-                return f"has no motion for what is hidden a frame before or after; keep {obj.name_full!r} from it"
+                return (
+                    f"has no motion for what is hidden a frame before or after; keep {obj.name_full!r} from it, add "
+                    "--render-config.occlusions to have that marked"
+                )
     return None
 
 

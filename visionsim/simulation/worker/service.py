@@ -278,7 +278,8 @@ class Service:
         """Raise WorkerFault if flow has no way of saying that the motion of a surface is not known."""
         assert self.follower is not None
         lost = self.follower.why_never()
-        if not lost and look:
+        simulated = any(not simulation.baked for simulation in animation.simulations(current))
+        if not lost and look and not simulated:  # Simulations may only be evaluated in the order they are rendered.
             stretch = time_stretch(self.settings["keyframe_multiplier"])
             last = min(current.frame_end, current.frame_start + CHECKED_FRAMES)
             times = [float(frame * stretch) for frame in range(current.frame_start, last + 1)]
