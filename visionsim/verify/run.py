@@ -17,6 +17,7 @@ from visionsim.parallel import each, processes
 from visionsim.verify.consistency import Mismatch, check_flow, check_pair, resting
 from visionsim.verify.frames import Expected, FrameData, check_background, read_frame
 from visionsim.verify.geometry import Camera
+from visionsim.verify.occlusion import check_known, check_visible
 from visionsim.verify.pictures import Fit, check_order, fit
 from visionsim.verify.report import CHECKS, Found, Problem, ProgressOf, SequenceResult, Verified, VerifyReport
 from visionsim.verify.sequences import Described, describe
@@ -213,12 +214,15 @@ def check_task(task: Task) -> Answer:
             check_background(frame, found)
             check_normals(frame, found)
             check_smooth(frame, found)
+            check_known(frame, found)
             for other, forward in ((index - 1, False), (index + 1, True)):  # The next camera is asked for again below.
                 if 0 <= other < len(cameras) and task.frames[other]["frame"] == frame.number + (1 if forward else -1):
                     check_flow(frame, cameras[other], forward, found, guessed=expected.guessed)
         if last is not None:
             adjacent = frame.number == last.number + 1
             answer.mismatches += check_pair(last, frame, adjacent, found, guessed=expected.guessed)
+            if adjacent:
+                answer.mismatches += check_visible(last, frame, found)
             follows = fit(last, frame, found)
             if follows is not None:
                 answer.fits.append(follows)
