@@ -155,8 +155,10 @@ def read(root: Path) -> float:
     ids: NDArray[np.uint32] = sample.instance_ids
     bits: NDArray[np.uint8] = sample.occlusions
     where: Path | None = sample.path("depths")
-    described: str = f"{sample.frame} {sample.time} {sample.depth_kind} {sample.camera} {where} {names[int(np.max(ids))]}"
-        f" {np.max(bits)}"
+    described: str = (
+        f"{sample.frame} {sample.time} {sample.depth_kind} {sample.camera} {where} {names[int(np.max(ids))]} "
+        f"{np.max(bits)}"
+    )
     known: bool = sample.c2w.shape == sample.K.shape and sample.read("frames").shape == sample.picture.shape
     items = TorchDataset(part, kinds=sample.kinds, transform=None)
     batch: dict[str, Any] = collate([items[0], items[1]])
