@@ -207,7 +207,7 @@ class Service:
         flow = self._choose_flow(current, found, look=copies is None)
         if flow:
             sys.stderr.write(f"visionsim: flow is taken {flow}\n")
-            if self.motion is None and motion.cuts(current):
+            if self.motion is None and motion.cuts(current) and "occlusions" not in truths:
                 warnings.append(
                     "markers switch between cameras, and something deforms: frames on either side of a cut are refused "
                     f"because their flow would be wrong ({flow})"
@@ -278,7 +278,8 @@ class Service:
         """Raise WorkerFault if flow has no way of saying that the motion of a surface is not known."""
         assert self.follower is not None
         lost = self.follower.why_never()
-        if not lost and look:
+        simulated = any(not simulation.baked for simulation in animation.simulations(current))
+        if not lost and look and not simulated:  # Simulations may only be evaluated in the order they are rendered.
             stretch = time_stretch(self.settings["keyframe_multiplier"])
             last = min(current.frame_end, current.frame_start + CHECKED_FRAMES)
             times = [float(frame * stretch) for frame in range(current.frame_start, last + 1)]
@@ -301,10 +302,11 @@ class Service:
         if self.stretch_to_simulate is not None:  # Not while opening: a dry run does without.
             animation.run_simulations(current, self.stretch_to_simulate)
             self.stretch_to_simulate = None
+        cut: list[str] = []
         if self.motion is None:
             current.frame_set(frame)
             if FLOW_KINDS.intersection(self.truths) and motion.cuts(current):
-                motion.refuse_cut(current, frame)
+                cut = motion.cut_beside(current, frame)
         else:
             reply["motion"] = self.motion.around(frame)
         scene.check_camera(current)
@@ -315,7 +317,7 @@ class Service:
             if self.motion is not None:
                 self.motion.check(frame, self.hook.camera, self.hook.matrices)
             if self.truths:
-                with frozen if current.render.use_motion_blur else nullcontext(), self._following(reply):
+                with frozen if current.render.use_motion_blur else nullcontext(), self._following(reply, cut):
                     found = self._render_truth(current, name)
                 if found["camera"] != reply["camera"]:
                     raise WorkerFault("frame", "the camera differs between the picture and its ground truth")
@@ -357,22 +359,32 @@ class Service:
         return reply
 
     @contextmanager
-    def _following(self, reply: dict[str, Any]) -> Iterator[None]:
-        """Find out while ground truth is rendered what Blender loses track of: `unknown` of the reply, by direction."""
-        if self.follower is None:
-            yield
-            return
+    def _following(self, reply: dict[str, Any], cut: list[str]) -> Iterator[None]:
+        """Find out while ground truth is rendered what Blender loses track of: `unknown` of the reply, by direction.
+
+        In the directions of `cut` another camera renders, of which Blender's vectors know nothing.
+        """
         self.hook.follower, self.hook.lost = self.follower, None
         try:
             yield
         finally:
             self.hook.follower = None
-        lost = self.hook.lost
-        assert lost is not None, "the surfaces of neighbouring frames could not be evaluated"
-        if "occlusions" not in self.truths and (lost["forward"] or lost["backward"]):
-            names = sorted({described(key, found) for key, found in (*lost["forward"], *lost["backward"])})
-            raise WorkerFault("frame", f"{no_flow(names)}; add --render-config.occlusions{OR_NO_FLOW}")
-        reply["unknown"] = {way: sorted({found.number for _, found in parts}) for way, parts in lost.items()}
+        lost: dict[str, list[Any]] = {"forward": [], "backward": []}
+        if self.follower is not None:
+            assert self.hook.lost is not None, "the surfaces of neighbouring frames could not be evaluated"
+            lost = self.hook.lost
+        if "occlusions" not in self.truths:
+            names = sorted({described(key, found) for parts in lost.values() for key, found in parts})
+            if names:
+                raise WorkerFault("frame", f"{no_flow(names)}; add --render-config.occlusions{OR_NO_FLOW}")
+            if cut:
+                text = "the camera changes next to this frame, and something deforms: no exact flow across the cut"
+                raise WorkerFault("frame", f"{text}; add --render-config.occlusions to have that marked")
+        unknown = {way: {found.number for _, found in parts} for way, parts in lost.items()}
+        for way in cut:
+            unknown[way].update(self.numbers.values(), self.instances.ids.values() if self.instances else ())
+        if any(unknown.values()):
+            reply["unknown"] = {way: sorted(numbers) for way, numbers in unknown.items()}
 
     def _render_neighbour(self, frame: int, name: str) -> dict[str, Any]:
         """Render the ground truth of another frame; leaves the scene there."""
