@@ -207,6 +207,9 @@ class Service:
             warnings.append(
                 f"{found.too_many} copies are too many for ids of their own: they have that of their source"
             )
+        if "segmentations" in truths or FLOW_KINDS.intersection(truths):
+            found.refuse_confusion()
+            warnings += found.notices()
         flow = self._choose_flow(current, found, look=copies is None)
         if flow:
             sys.stderr.write(f"visionsim: flow is taken {flow}\n")
@@ -217,16 +220,17 @@ class Service:
                 )
         passes = {name for truth in truths for name in PASSES[truth].enable}
         if self.motion is not None:
-            passes = passes - {"use_pass_vector"} | set(FLOW_FROM_GEOMETRY)
+            needed = set(FLOW_FROM_GEOMETRY) if self.motion.anything_moves else {"use_pass_z"}
+            passes = passes - {"use_pass_vector"} | needed
         if self.follower is not None:
             passes.add("use_pass_object_index")  # Flow needs to know what Blender lost track of.
         if "use_pass_vector" in passes:
             # Before the first render, and for good: with it geometry has motion, and Blender 5.0.1 crashes when it is
             # switched on between two renders of static geometry with persistent data.
             scene.main_layer(current).use_pass_vector = True
-        self.instances = found if found.ids and "use_pass_object_index" in passes else None
-        if self.instances is not None:
-            self.instances.mark()
+        if "use_pass_object_index" in passes:
+            scene.refuse_too_many(self.known_ids)
+        self.instances = found if "use_pass_object_index" in passes and found.mark() else None
         if truths:
             sys.stderr.write(f"visionsim: ground truth leaves light out {unlit.install()}\n")
         numbers = None
@@ -266,6 +270,9 @@ class Service:
         if not FLOW_KINDS.intersection(self.truths):
             return ""
         reason = motion.why_vector_pass(current, self.numbers, too_many_copies=bool(copies.too_many))
+        rigid = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies.matrices)
+        if reason is None and rigid.anything_moves and len(self.known_ids) > scene.MAX_OBJECT_ID:
+            reason = "there are too many objects to tell apart the ones that move"
         if reason is not None:
             wrong = motion.why_vectors_are_wrong(current, marked="occlusions" in self.truths)
             if wrong is not None:
@@ -276,8 +283,7 @@ class Service:
             if "occlusions" not in self.truths and self.follower is not None:
                 self._refuse_lost(current, look)
             return f"from Blender's vector pass: {reason}"
-        self.motion = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies.matrices)
-        self.hook.motion = self.motion
+        self.motion = self.hook.motion = rigid
         return "from depth and the matrices of camera and objects: nothing deforms"
 
     def _refuse_lost(self, current: Any, look: bool) -> None:
@@ -355,6 +361,7 @@ class Service:
             raise WorkerFault("frame", str(exc).replace("Error: ", "").strip()) from exc
         finally:
             current.render.filepath, current.render.use_file_extension = saved
+            self.hook.check()
         return picture
 
     def _render_truth(self, current: Any, name: str) -> dict[str, Any]:
@@ -363,6 +370,7 @@ class Service:
             reply = self._render_passes(current, name)
         finally:
             self.hook.instances = None
+            self.hook.check()
         if self.instances is not None:
             reply["copies"] = str(self.scratch / f"{name}.npz")
             np.savez(reply["copies"], **self.hook.copies)
