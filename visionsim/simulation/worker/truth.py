@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
@@ -159,6 +159,15 @@ class Wanted:
     """Ids that hold for this render only."""
     light_tree: bool = True
     """Keep it if there is one (`unlit.only_lamps`)."""
+    vectors_apart: bool = False
+    """Render the vector pass by itself: with it Cycles leaves out particles that are born or die beside the frame."""
+
+    def without_vectors(self) -> Wanted:
+        return replace(self, passes=self.passes - {"use_pass_vector"})
+
+    def only_vectors(self) -> Wanted:
+        """Vectors, and the depth that tells what they are the vectors of."""
+        return replace(self, passes={"use_pass_vector", "use_pass_z"})
 
 
 @contextmanager
