@@ -114,6 +114,33 @@ def seen_at(points: np.ndarray, c2w: np.ndarray, k: np.ndarray) -> np.ndarray:
 # The camera.
 
 
+@pytest.fixture(scope="module")
+def carried(tmp_path_factory, scripts) -> Path:
+    folder = tmp_path_factory.mktemp("carried")
+    scripts.run(HERE / "build_carried.py", folder)
+    return folder
+
+
+def test_camera_keeps_all_that_moves_it_when_nothing_else_moves(shared, carried, tmp_path) -> None:
+    def seen(client: BlenderClient, blend: Path, moving: bool) -> np.ndarray:
+        client.use_animations(moving)
+        client.initialize(blend, tmp_path)
+        rows = []
+        for frame in range(1, 5):
+            client.set_current_frame(frame)
+            rows.append(np.concatenate([client.camera_extrinsics().ravel(), client.camera_intrinsics().ravel()]))
+        places = client.query(SCRIPT, "places", name="Bystander", frames=[1, 4])
+        assert (places[0] != places[1]) == moving, blend.stem
+        return np.array(rows)
+
+    blends = sorted(carried.glob("*.blend"))
+    assert len(blends) == 11
+    for blend in blends:
+        expected = shared.apply(seen, (blend, True))
+        assert len(np.unique(expected, axis=0)) == 4, f"{blend.stem}: the camera does not move at all"
+        assert np.array_equal(shared.apply(seen, (blend, False)), expected), blend.stem
+
+
 @pytest.mark.parametrize("multiplier", [1, 2])
 def test_trajectory_comes_back_and_flow_follows_it(shared, box, tmp_path, multiplier) -> None:
     poses = random_poses(100)
