@@ -32,7 +32,7 @@ FORWARD, BACKWARD = 1, 4
 @pytest.fixture(scope="module")
 def followed(blender_knows) -> list[str]:
     """What Blender follows; in 3.4 Python cannot make hair curves."""
-    curves = blender_knows("hasattr(bpy.types.Curves, 'add_curves') and bpy.app.version >= (4, 2, 0)")
+    curves = blender_knows("bpy.app.version >= (4, 2, 0)")
     return [name for name in FOLLOWED if name != "hair" or curves]
 
 
