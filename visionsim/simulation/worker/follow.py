@@ -311,12 +311,19 @@ def found_as(number: int, evaluated: Any, check: Check, known: dict[Any, Surface
 
 
 def surface_of_mesh(mesh: Any, check: Check) -> Surface:
-    digest = hashlib.blake2b(len(mesh.vertices).to_bytes(8, "little"), digest_size=16)
-    digest.update(values_of(mesh.polygons, "loop_total", np.int32))
-    digest.update(values_of(mesh.loops, "vertex_index", np.int32))
+    counts = np.array([len(mesh.vertices), len(mesh.edges), len(mesh.polygons)])
+    digest = hashlib.blake2b(counts.tobytes(), digest_size=16)
+    for attribute, name in ((".corner_vert", "vertex_index"), (".corner_edge", "edge_index")):
+        if attribute in mesh.attributes:  # A hundred times as fast as the loops, which is all that 3.4 has.
+            digest.update(values_of(mesh.attributes[attribute].data, "value", np.int32))
+        else:
+            digest.update(values_of(mesh.loops, name, np.int32))
     if check.positions:
-        digest.update(values_of(mesh.vertices, "co", np.float32, 3))
-    normals = values_of(mesh.vertices, "normal", np.float32, 3) if check.normals else None
+        if "position" in mesh.attributes:
+            digest.update(values_of(mesh.attributes["position"].data, "vector", np.float32, 3))
+        else:
+            digest.update(values_of(mesh.vertices, "co", np.float32, 3))
+    normals = values_of(mesh.vertex_normals, "vector", np.float32, 3) if check.normals else None
     return Surface(digest.digest(), normals)
 
 
