@@ -20,9 +20,9 @@ from visionsim.dataset.schema import info_document, transforms_document, write_d
 from visionsim.dataset.truth_files import write_truth
 from visionsim.errors import DataError
 from visionsim.files import flush_folder, make_folder, whole_file
-from visionsim.io.exr import read_passes
-from visionsim.io.images import SUFFIXES, clean_picture
-from visionsim.simulation.passes import PASSES, Neighbour, View, with_copies
+from visionsim.io.exr import read_exr, read_passes
+from visionsim.io.images import SUFFIXES, clean_picture, read_pixels
+from visionsim.simulation.passes import PASSES, Neighbour, View, with_copies, with_vectors
 from visionsim.simulation.plan import SequencePlan, fps_of, step_of
 
 __all__ = ["FrameFormat", "write_documents", "write_frame"]
@@ -83,9 +83,28 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
     return FrameRecord(frame, num_channels, reply["camera"], stored)
 
 
+BLACK = 2 / 255
+"""Below this everything in a picture is black: dithering of 8 bits may lift it by a step."""
+
+
+def emptiness(folder: Path, record: FrameRecord) -> list[str]:
+    """Why a frame is of no use, one sentence each: no surface is seen, or the picture is black."""
+    found = []
+    if "depths" in record.files:
+        depth = read_exr(folder / record.files["depths"].path)["Y"]
+        if not np.isfinite(depth).any():
+            found.append("the camera sees nothing: no surface is in the picture")
+    if "frames" in record.files:
+        pixels = read_pixels(folder / record.files["frames"].path)
+        limit = BLACK * np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else BLACK
+        if pixels[..., : 3 if pixels.shape[-1] >= 3 else 1].max() <= limit:
+            found.append("the picture is black")
+    return found
+
+
 def scratch_files(reply: Mapping[str, Any]) -> list[Path]:
     """The files that a worker's answer names."""
-    found = [Path(reply[name]) for name in ("picture", "arrays", "multilayer", "copies") if name in reply]
+    found = [Path(reply[name]) for name in ("picture", "arrays", "multilayer", "vectors", "copies") if name in reply]
     return found + [path for neighbour in reply.get("neighbours", {}).values() for path in scratch_files(neighbour)]
 
 
@@ -108,23 +127,33 @@ def load_passes(reply: Mapping[str, Any], view: View, form: FrameFormat) -> Mapp
     Raises:
         DataError: they have another size than the picture.
     """
+    passes = stored_passes(Path(reply.get("multilayer", reply.get("arrays"))), reply.get("passes"), reply, form)
+    if "vectors" in reply:
+        vectors = stored_passes(Path(reply["vectors"]), reply["vector_passes"], reply, form)
+        passes = with_vectors(passes, vectors)
+    return passes if view.copies is None else with_copies(passes, view)
+
+
+def stored_passes(
+    path: Path, places: Mapping[str, Any] | None, reply: Mapping[str, Any], form: FrameFormat
+) -> Mapping[str, Any]:
+    """The passes in one file of a worker: arrays one after another at `places`, or None for a multilayer file."""
     shape = (form.height, form.width)
-    if "multilayer" in reply:
-        passes = read_passes(Path(reply["multilayer"]), reply["layer"])
+    if places is None:
+        passes = read_passes(path, reply["layer"])
     else:
-        path = Path(reply["arrays"])
-        size = 4 * form.height * form.width * sum(channels for _, channels in reply["passes"].values())
+        size = 4 * form.height * form.width * sum(channels for _, channels in places.values())
         if path.stat().st_size != size:
             raise DataError(f"the worker delivered {path.stat().st_size} bytes of passes instead of {size}")
         memory = np.memmap(path, np.float32, mode="r")
         passes = {
             name: memory[offset // 4 : offset // 4 + shape[0] * shape[1] * channels].reshape(*shape, channels)[::-1]
-            for name, (offset, channels) in reply["passes"].items()
+            for name, (offset, channels) in places.items()
         }
     for name, pixels in passes.items():
         if pixels.shape[:2] != shape:
             raise DataError(f"pass {name} is {pixels.shape[1]} x {pixels.shape[0]}, not {shape[1]} x {shape[0]} pixels")
-    return passes if view.copies is None else with_copies(passes, view)
+    return passes
 
 
 def write_documents(plan: SequencePlan, journal: Journal, frames: Sequence[int]) -> None:
