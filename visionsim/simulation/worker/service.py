@@ -35,7 +35,7 @@ from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.follow import CHECKED_FRAMES, Follower, described
 from visionsim.simulation.worker.instances import Instances
 from visionsim.simulation.worker.neighbours import Neighbours
-from visionsim.simulation.worker.timeline import Timeline, why_built_anew
+from visionsim.simulation.worker.timeline import Timeline, particles, why_built_anew
 
 REQUESTS = ("about", "open", "perform", "ping", "render", "cast")
 
@@ -214,8 +214,7 @@ class Service:
             passes = passes - {"use_pass_vector"} | set(FLOW_FROM_GEOMETRY)
         if self.follower is not None:
             passes.add("use_pass_object_index")  # Flow needs to know what Blender lost track of.
-        moving = why_built_anew(current)
-        anew = [*moving, *change.unseen_changes(current)]
+        anew = [*why_built_anew(current), *change.unseen_changes(current)]
         if "use_pass_vector" in passes and compat.vector_pass_may_crash():
             anew.append("this Blender may crash if only some renders of persistent data have the vector pass")
         current.render.use_persistent_data = not anew
@@ -236,7 +235,9 @@ class Service:
                     for curve in compat.curves_and_drivers(obj):
                         if curve.data_path == "pass_index":
                             curve.mute = True
-        self.wanted = truth.Wanted(passes, numbers, light_tree=not unlit.only_lamps(), vectors_apart=bool(moving))
+        self.wanted = truth.Wanted(
+            passes, numbers, light_tree=not unlit.only_lamps(), vectors_apart=bool(particles(current))
+        )
         bpy.context.view_layer.update()  # Drivers say whether they run when they have been asked for a value.
         missing = audit.missing(current, self.contained, autoexec=self.settings["autoexec"])
         return {

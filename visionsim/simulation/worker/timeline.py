@@ -1,7 +1,7 @@
 """Takes the scene from frame to frame such that no frame depends on which others were rendered before it.
 
-Measured with 3.4.1, 4.2.23, 4.5.15, 5.0.1 and 5.2.3: with persistent data, particles keep what an earlier frame, motion
-blur or the vector pass left in them, baked or not; without, each render starts from Blender's own state. That state
+Measured with 3.4.1, 4.2.23, 4.5.15, 5.0.1 and 5.2.3: with persistent data, particles and dynamic paint keep what an
+earlier frame, motion blur or the vector pass left in them, baked or not; without, each render starts from Blender's own state. That state
 is the same for all simulations whose frames are in memory, except for particles that are not baked: once something was
 rendered, Blender forgets what comes after the frame and simulates it again from wherever it is. Baked in memory,
 particles are the same in every picture without motion blur. Blurred ones that turn or steer are others, so that they
@@ -28,7 +28,13 @@ def particles(scene: Any) -> list[animation.Simulation]:
 
 def why_built_anew(scene: Any) -> list[str]:
     """Why persistent data would let a frame depend on those rendered before it; empty if they do not."""
-    return [f"{simulation.name!r} has particles" for simulation in particles(scene)]
+    return [
+        f"{simulation.name!r} has {simulation.kind}s"
+        if simulation.kind == "particle"
+        else f"{simulation.name!r} is painted"
+        for simulation in animation.simulations(scene)
+        if simulation.kind in ("particle", "dynamic paint")
+    ]
 
 
 class Timeline:
