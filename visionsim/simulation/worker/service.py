@@ -19,9 +19,12 @@ from visionsim.simulation.config import time_stretch
 from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, FLOW_KINDS, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
 from visionsim.simulation.worker import (
+    animation,
     audit,
     change,
+    chatter,
     compat,
+    dependencies,
     editing,
     motion,
     queries,
@@ -168,11 +171,12 @@ class Service:
         if expected not in (None, digest.hexdigest()):
             raise WorkerFault("scene", "the file was changed while the run went on; start the command again")
         self.digest, self.settings, self.info, self.edits, self.rendered = digest.hexdigest(), {}, None, [], False
-        current, self.contained = scene.open_scene(
-            blend, self.scratch, autoexec=settings["autoexec"], addons=settings["addons"]
-        )
+        with chatter.heard(self.scratch) as said:
+            current, self.contained = scene.open_scene(
+                blend, self.scratch, autoexec=settings["autoexec"], addons=settings["addons"]
+            )
         scene.check_camera(current)
-        self.engine = current.render.engine
+        self.engine = chatter.unknown_engine(said, current) or current.render.engine
         self.hook.scene = current
         self.replaced = audit.replaced_settings(current, settings)
         self.device = scene.configure(current, settings)
@@ -201,17 +205,21 @@ class Service:
             warnings.append(
                 f"{found.too_many} copies are too many for ids of their own: they have that of their source"
             )
+        if "segmentations" in truths or FLOW_KINDS.intersection(truths):
+            found.refuse_confusion()
+            warnings += found.notices()
         flow = self._choose_flow(current, found, look=copies is None)
         if flow:
             sys.stderr.write(f"visionsim: flow is taken {flow}\n")
-            if self.motion is None and motion.cuts(current):
+            if self.motion is None and motion.cuts(current) and "occlusions" not in truths:
                 warnings.append(
                     "markers switch between cameras, and something deforms: frames on either side of a cut are refused "
                     f"because their flow would be wrong ({flow})"
                 )
         passes = {name for truth in truths for name in PASSES[truth].enable}
         if self.motion is not None:
-            passes = passes - {"use_pass_vector"} | set(FLOW_FROM_GEOMETRY)
+            needed = set(FLOW_FROM_GEOMETRY) if self.motion.anything_moves else {"use_pass_z"}
+            passes = passes - {"use_pass_vector"} | needed
         if self.follower is not None:
             passes.add("use_pass_object_index")  # Flow needs to know what Blender lost track of.
         anew = [*why_built_anew(current), *change.unseen_changes(current)]
@@ -220,9 +228,9 @@ class Service:
         current.render.use_persistent_data = not anew
         if anew:
             sys.stderr.write(f"visionsim: every frame is built anew, which takes longer: {anew[0]}\n")
-        self.instances = found if found.ids and "use_pass_object_index" in passes else None
-        if self.instances is not None:
-            self.instances.mark()
+        if "use_pass_object_index" in passes:
+            scene.refuse_too_many(self.known_ids)
+        self.instances = found if "use_pass_object_index" in passes and found.mark() else None
         if truths:
             sys.stderr.write(f"visionsim: ground truth leaves light out {unlit.install()}\n")
         numbers = None
@@ -240,6 +248,8 @@ class Service:
         )
         bpy.context.view_layer.update()  # Drivers say whether they run when they have been asked for a value.
         missing = audit.missing(current, self.contained, autoexec=self.settings["autoexec"])
+        if copies is None:  # A worker that opens the scene later has nothing to tell.
+            warnings += audit.in_circles(chatter.circles(scene.main_layer(current), self.scratch))
         return {
             "blender": compat.version_text(),
             "digest": self.digest,
@@ -252,6 +262,7 @@ class Service:
             "copies": found.table,
             "flow": flow,
             "missing": missing,
+            "still": dependencies.nothing_moves(current),
             "warnings": warnings,
         }
 
@@ -261,6 +272,9 @@ class Service:
         if not FLOW_KINDS.intersection(self.truths):
             return ""
         reason = motion.why_vector_pass(current, self.numbers, too_many_copies=bool(copies.too_many))
+        rigid = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies.matrices)
+        if reason is None and rigid.anything_moves and len(self.known_ids) > scene.MAX_OBJECT_ID:
+            reason = "there are too many objects to tell apart the ones that move"
         if reason is not None:
             wrong = motion.why_vectors_are_wrong(current, marked="occlusions" in self.truths)
             if wrong is not None:
@@ -271,15 +285,15 @@ class Service:
             if "occlusions" not in self.truths and self.follower is not None:
                 self._refuse_lost(current, look)
             return f"from Blender's vector pass: {reason}"
-        self.motion = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies.matrices)
-        self.hook.motion = self.motion
+        self.motion = self.hook.motion = rigid
         return "from depth and the matrices of camera and objects: nothing deforms"
 
     def _refuse_lost(self, current: Any, look: bool) -> None:
         """Raise WorkerFault if flow has no way of saying that the motion of a surface is not known."""
         assert self.follower is not None
         lost = self.follower.why_never()
-        if not lost and look:
+        simulated = any(not simulation.baked for simulation in animation.simulations(current))
+        if not lost and look and not simulated:  # Simulations may only be evaluated in the order they are rendered.
             stretch = time_stretch(self.settings["keyframe_multiplier"])
             last = min(current.frame_end, current.frame_start + CHECKED_FRAMES)
             times = [float(frame * stretch) for frame in range(current.frame_start, last + 1)]
@@ -300,10 +314,11 @@ class Service:
         self.rendered = True
         reply: dict[str, Any] = {}
         assert self.timeline is not None
+        cut: list[str] = []
         if self.motion is None:
             self.timeline.go_to(frame)
             if FLOW_KINDS.intersection(self.truths) and motion.cuts(current):
-                motion.refuse_cut(current, frame)
+                cut = motion.cut_beside(current, frame)
         else:
             self.timeline.simulate()
             reply["motion"] = self.motion.around(frame)
@@ -316,7 +331,7 @@ class Service:
                 self.motion.check(frame, self.hook.camera, self.hook.matrices)
             if self.truths:
                 still = frozen if current.render.use_motion_blur else nullcontext()
-                with still, self.timeline.held(), self._following(reply):
+                with still, self.timeline.held(), self._following(reply, cut):
                     found = self._render_truth(current, name)
                 if found["camera"] != reply["camera"]:
                     raise WorkerFault("frame", "the camera differs between the picture and its ground truth")
@@ -329,9 +344,11 @@ class Service:
         reply["memory"] = memory_held()
         return reply
 
-    def cast(self, frame: int, pixels: list[list[float]]) -> dict[str, Any]:
+    def cast(self, frame: int, pixels: list[list[float]], probes: int) -> dict[str, Any]:
         """Cast rays through pixel positions of a frame; see `raycast.cast`."""
-        return raycast.cast(bpy.context.scene, frame, pixels)
+        assert self.timeline is not None
+        self.timeline.simulate()
+        return raycast.cast(bpy.context.scene, frame, pixels, probes)
 
     def _render_picture(self, current: Any, name: str) -> str:
         picture = str(self.scratch / f"{name}.picture")
@@ -344,6 +361,7 @@ class Service:
             raise WorkerFault("frame", str(exc).replace("Error: ", "").strip()) from exc
         finally:
             current.render.filepath, current.render.use_file_extension = saved
+            self.hook.check()
         return picture
 
     def _render_truth(self, current: Any, name: str) -> dict[str, Any]:
@@ -352,6 +370,7 @@ class Service:
             reply = self._render_passes(current, name)
         finally:
             self.hook.instances = None
+            self.hook.check()
         if self.instances is not None:
             reply["copies"] = str(self.scratch / f"{name}.npz")
             np.savez(reply["copies"], **self.hook.copies)
@@ -359,22 +378,32 @@ class Service:
         return reply
 
     @contextmanager
-    def _following(self, reply: dict[str, Any]) -> Iterator[None]:
-        """Find out while ground truth is rendered what Blender loses track of: `unknown` of the reply, by direction."""
-        if self.follower is None:
-            yield
-            return
+    def _following(self, reply: dict[str, Any], cut: list[str]) -> Iterator[None]:
+        """Find out while ground truth is rendered what Blender loses track of: `unknown` of the reply, by direction.
+
+        In the directions of `cut` another camera renders, of which Blender's vectors know nothing.
+        """
         self.hook.follower, self.hook.lost = self.follower, None
         try:
             yield
         finally:
             self.hook.follower = None
-        lost = self.hook.lost
-        assert lost is not None, "the surfaces of neighbouring frames could not be evaluated"
-        if "occlusions" not in self.truths and (lost["forward"] or lost["backward"]):
-            names = sorted({described(key, found) for key, found in (*lost["forward"], *lost["backward"])})
-            raise WorkerFault("frame", f"{no_flow(names)}; add --render-config.occlusions{OR_NO_FLOW}")
-        reply["unknown"] = {way: sorted({found.number for _, found in parts}) for way, parts in lost.items()}
+        lost: dict[str, list[Any]] = {"forward": [], "backward": []}
+        if self.follower is not None:
+            assert self.hook.lost is not None, "the surfaces of neighbouring frames could not be evaluated"
+            lost = self.hook.lost
+        if "occlusions" not in self.truths:
+            names = sorted({described(key, found) for parts in lost.values() for key, found in parts})
+            if names:
+                raise WorkerFault("frame", f"{no_flow(names)}; add --render-config.occlusions{OR_NO_FLOW}")
+            if cut:
+                text = "the camera changes next to this frame, and something deforms: no exact flow across the cut"
+                raise WorkerFault("frame", f"{text}; add --render-config.occlusions to have that marked")
+        unknown = {way: {found.number for _, found in parts} for way, parts in lost.items()}
+        for way in cut:
+            unknown[way].update(self.numbers.values(), self.instances.ids.values() if self.instances else ())
+        if any(unknown.values()):
+            reply["unknown"] = {way: sorted(numbers) for way, numbers in unknown.items()}
 
     def _render_neighbour(self, frame: int, name: str) -> dict[str, Any]:
         """Render the ground truth of another frame; leaves the scene there."""

@@ -73,10 +73,24 @@ class Hook:
         """What that found, see `follow.Follower.around`; None if it did not come to an end."""
         self.passes: dict[str, np.ndarray] = {}
         self.reading = False
+        self._failure: Exception | None = None
         self._render = engine.render
         engine.render = self._hooked
 
     def _hooked(self, engine: Any, depsgraph: Any) -> None:
+        try:
+            self._render_and_look(engine, depsgraph)
+        except Exception as exc:
+            self._failure = exc  # Blender only prints it.
+            raise
+
+    def check(self) -> None:
+        """Raise what went wrong inside the render, if anything did."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _render_and_look(self, engine: Any, depsgraph: Any) -> None:
         wanted = main_layer(self.scene).name if depsgraph.scene == self.scene else None
         if depsgraph.view_layer.name != wanted:
             self._render(engine, depsgraph)
