@@ -38,7 +38,7 @@ from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.follow import CHECKED_FRAMES, Follower, described
 from visionsim.simulation.worker.instances import Instances
 from visionsim.simulation.worker.neighbours import Neighbours
-from visionsim.simulation.worker.timeline import Timeline, particles, why_built_anew
+from visionsim.simulation.worker.timeline import Timeline, particles, why_built_anew, why_no_neighbours
 
 REQUESTS = ("about", "open", "perform", "ping", "render", "cast")
 
@@ -194,6 +194,10 @@ class Service:
             *audit.notices(current, self.contained, engine=self.engine, stretch=stretch),
         ]
         self.truths = truths
+        drifting = why_no_neighbours(current) if "occlusions" in truths else []
+        if drifting:
+            text = f"{drifting[0]}, and would go on otherwise in frames with occlusions; bake it"
+            raise WorkerFault("scene", f"{text}, or leave out --render-config.occlusions")
         self.neighbours.forget()
         motion.show_in_viewport(current)
         found = Instances(current, scene.main_layer(current), self.numbers)
