@@ -74,6 +74,21 @@ class CameraModel(ABC):
         """(...): depth of points (..., 3), of the model's kind; planar depth is not positive behind the camera."""
         return -points[..., 2] if self.depth_kind == "planar" else np.linalg.norm(points, axis=-1)
 
+    def pixel_width(self, depth: Any) -> Any:
+        """Scene units (...) that a pixel in the middle of the picture shows across at depths (...)."""
+        x, y = self.width / 2, self.height / 2
+        return np.linalg.norm(self.unproject(x + 0.5, y, depth) - self.unproject(x - 0.5, y, depth), axis=-1)
+
+    def narrowing(self, y: Any) -> Any:
+        """How wide pixels at rows y (...) are, relative to the widest row: below 1 towards the poles of a panorama."""
+        return np.ones(np.shape(y))
+
+    def shows(self, x: Any, y: Any) -> Any:
+        """(...) bool: whether pixel positions (...) are inside the picture and have a ray."""
+        with np.errstate(invalid="ignore"):
+            inside = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
+            return inside & np.isfinite(self.unproject(x, y, 1.0)[..., 2])
+
     @abstractmethod
     def fields(self) -> dict[str, Any]:
         """What transforms.json says of it; `camera_from_document` is the way back."""
@@ -187,6 +202,9 @@ class Equirectangular(CameraModel):
     @property
     def period(self) -> float:
         return 2.0 * math.pi * self.width / (self.longitude_max - self.longitude_min)
+
+    def narrowing(self, y: Any) -> Any:
+        return np.cos(self.latitude_max - y * ((self.latitude_max - self.latitude_min) / self.height))
 
     def unproject(self, x: Any, y: Any, depth: Any) -> Matrix:
         longitude = self.longitude_min + x * ((self.longitude_max - self.longitude_min) / self.width)

@@ -1,7 +1,8 @@
 """Ground truth as pictures for people: pure functions from arrays to 8-bit RGB.
 
 Depth is drawn with Turbo (near is warm), flow with hue for direction and saturation for length, normals with the usual
-(n + 1) / 2, ids with colours that are far apart and the same everywhere. The background is black, that of flow white.
+(n + 1) / 2, ids with colours that are far apart and the same everywhere, occlusions in blue (visible) and orange
+(hidden). The background is black, that of flow white.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
     Rgb = NDArray[np.uint8]
     """(H, W, 3)."""
 
-__all__ = ["colorize", "colorize_depth", "colorize_flow", "colorize_ids", "colorize_normals", "turbo"]
+__all__ = [
+    "OCCLUSION_COLOURS",
+    "colorize",
+    "colorize_depth",
+    "colorize_flow",
+    "colorize_ids",
+    "colorize_normals",
+    "colorize_occlusions",
+    "turbo",
+]
 
 TURBO = np.array(
     [
@@ -116,8 +126,22 @@ def colorize_ids(ids: IdImage) -> Rgb:
     return to_bytes(hsv_to_rgb(hue, saturation, value))
 
 
+def colorize_occlusions(occlusions: NDArray[np.uint8], direction: str = "forward") -> Rgb:
+    """(H, W) bits -> (H, W, 3): blue where the target of the motion is visible, orange where it is hidden or outside,
+    grey where motion is known in the other direction only; black where none is known, and of the background.
+    """
+    known, visible = (1, 2) if direction == "forward" else (4, 8)
+    which = np.where(occlusions & visible, 3, np.where(occlusions & known, 2, np.where(occlusions, 1, 0)))
+    rgb: Rgb = OCCLUSION_COLOURS[which]
+    return rgb
+
+
+OCCLUSION_COLOURS = np.array([[0, 0, 0], [110, 110, 110], [240, 140, 40], [60, 130, 210]], np.uint8)
+"""Unknown or background, unknown in this direction, hidden, visible."""
+
+
 def colorize(kind: str, channels: dict[str, Any], *, flow_direction: str = "forward") -> Rgb:
-    """A kind of ground truth, as its EXR channels -> picture."""
+    """A kind of ground truth, by the names of its channels -> picture."""
     if kind == "depths":
         return colorize_depth(channels["Y"])
     if kind == "normals":
@@ -125,4 +149,6 @@ def colorize(kind: str, channels: dict[str, Any], *, flow_direction: str = "forw
     if kind == "flows":
         names = "RG" if flow_direction == "forward" else "BA"
         return colorize_flow(np.stack([channels[name] for name in names], axis=-1))
+    if kind == "occlusions":
+        return colorize_occlusions(channels["Y"], flow_direction)
     return colorize_ids(channels["Y"])

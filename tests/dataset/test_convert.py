@@ -154,34 +154,42 @@ def test_sequence_without_a_single_picture_is_damaged_throughout(tmp_path) -> No
     assert not (tmp_path / "out" / "transforms.json").exists()
 
 
+GATED = """
+import sys, time
+from pathlib import Path
+from visionsim.cli import main
+from visionsim.dataset.writer import SequenceWriter
+
+gate, frames = Path(sys.argv[1]), set()
+
+def record(self, written, record=SequenceWriter.record):
+    record(self, written)
+    frames.update(written)
+    if len(frames) >= 16:
+        gate.touch()
+        time.sleep(3600)
+
+SequenceWriter.record = record
+main(sys.argv[2:])
+"""
+"""Converts, and stops for good when 16 frames are recorded; touches a file then."""
+
+
 @pytest.mark.parametrize(("to", "options"), [("arrays", ["--pack", "frame"]), ("files", [])])
 def test_killed_conversion_goes_on(to, options, tmp_path) -> None:
-    """The process is killed, not asked: others that it started end with it."""
+    """The process is killed, not asked: others that it started end with it. A gate holds it when some is recorded."""
     numbers, data = range(60), frames.binary_data if options else frames.frame_data
     source = frames.write(tmp_path / "s", numbers, data=data, make=ArrayWriter)
-    out = tmp_path / "out"
-    command = [
-        sys.executable,
-        "-m",
-        "visionsim",
-        "dataset",
-        "convert",
-        source,
-        out,
-        "--to",
-        to,
-        "--jobs",
-        "2",
-        *options,
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    out, gate = tmp_path / "out", tmp_path / "gate"
+    asked = ["dataset", "convert", source, out, "--to", to, "--jobs", "2", *options]
+    process = subprocess.Popen([sys.executable, "-c", GATED, gate, *asked], stderr=subprocess.DEVNULL)
 
     def recorded() -> int:
         journal = out / ".visionsim" / "journal.jsonl"
-        return journal.read_bytes().count(b'{"frame":') if journal.exists() else 0
+        return journal.read_bytes().count(b'{"frame":')
 
     try:
-        wait_until(lambda: recorded() >= 16, "frames to be converted", 60)
+        wait_until(gate.exists, "frames to be converted", 60)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     finally:
         process.send_signal(signal.SIGKILL)

@@ -186,10 +186,11 @@ def transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def cast(bodies: list[Body], camera: AnyCamera, time: int) -> dict[str, np.ndarray]:
-    """Truth at index `time`; times `time - 1` and `time + 1` must exist.
+    """Truth at index `time`; flow to a time that does not exist is 0.
 
     Returns (H, W, ...): `body` (index from 1, 0 background), `depth` (in units of the camera's rays), `normal` (camera
-    frame, geometric or interpolated), `forward` and `backward` (pixels).
+    frame, geometric or interpolated), `forward` and `backward` (pixels); `forward_point` and `backward_point` (world),
+    where the surface is at these times.
     """
     origins, directions = camera.rays(time)
     height, width = camera.height, camera.width
@@ -201,6 +202,8 @@ def cast(bodies: list[Body], camera: AnyCamera, time: int) -> dict[str, np.ndarr
         "normal": np.zeros((len(rays), 3)),
         "forward": np.zeros((len(rays), 2)),
         "backward": np.zeros((len(rays), 2)),
+        "forward_point": np.zeros((len(rays), 3)),
+        "backward_point": np.zeros((len(rays), 3)),
     }
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1).reshape(-1, 2)
     for index, body in enumerate(bodies, start=1):
@@ -228,10 +231,91 @@ def cast(bodies: list[Body], camera: AnyCamera, time: int) -> dict[str, np.ndarr
             facing = np.where(dot(normal, rays[pixel]) > 0, -1.0, 1.0)
             result["normal"][pixel] = (normal * facing[:, None]) @ camera.c2w[time][:3, :3]
             for name, other in (("forward", time + 1), ("backward", time - 1)):
+                if not 0 <= other < len(body.matrices):
+                    continue
                 moved = between(weights, body.world(other), body.triangles[triangle])
                 result[name][pixel] = camera.project(moved, other) - pixels[pixel]
+                result[f"{name}_point"][pixel] = moved
     result["depth"] = depth
     return {name: value.reshape(height, width, *value.shape[1:]) for name, value in result.items()}
+
+
+def is_visible(bodies: list[Body], camera: AnyCamera, time: int, points: np.ndarray, body: np.ndarray) -> np.ndarray:
+    """(N,): whether points (N, 3) of bodies (N,), indices from 1, are seen at index `time`.
+
+    They are in front of the camera, inside its picture, there at that time, and nothing is nearer on their ray.
+    """
+    origins, size = origins_of(camera, time, points), [camera.width, camera.height]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        places = camera.project(points, time)
+    if isinstance(camera, Globe):
+        turn = camera.width * 360 / (camera.east - camera.west)
+        places[:, 0] %= turn
+    forward = -camera.c2w[time][:3, 2]
+    front = (points - camera.c2w[time][:3, 3]) @ forward > 0
+    if isinstance(camera, Panorama):
+        front = np.ones(len(points), bool)
+    if isinstance(camera, Fisheye):
+        towards = (points - origins) / np.linalg.norm(points - origins, axis=1, keepdims=True)
+        front = np.degrees(np.arccos(np.clip(towards @ forward, -1, 1))) <= camera.fov[time] / 2
+    there = np.array([False, *(time not in other.hidden for other in bodies)])[body]
+    visible = front & there & (places >= 0).all(1) & (places < size).all(1)
+    rays = points - origins
+    for other in bodies:
+        if time in other.hidden:
+            continue
+        corners = other.world(time)[other.triangles]
+        left = np.flatnonzero(visible)
+        # Only triangles whose box on the screen, or cone of a panorama, has the point in it.
+        for triangle, which in pairs(camera, time, corners, places[left], rays[left]):
+            hit, t, u, v = intersect(origins[left][which], rays[left][which], *np.moveaxis(corners[triangle], 1, 0))
+            hides = hit & (t < 1 - 1e-6)
+            if other.holes is not None:
+                weights = weights_of(u, v)
+                local = between(weights, other.local(time), other.triangles[triangle])
+                hides &= ~np.where(hit, other.holes(local), True)
+            visible[left[which[hides]]] = False
+    return visible
+
+
+def origins_of(camera: AnyCamera, time: int, points: np.ndarray) -> np.ndarray:
+    """(N, 3): where the rays through points (N, 3) start."""
+    if not isinstance(camera, Parallel):
+        return np.broadcast_to(camera.c2w[time][:3, 3], points.shape)
+    axis = camera.c2w[time][:3, 2]
+    return points - ((points - camera.c2w[time][:3, 3]) @ axis)[:, None] * axis
+
+
+def pairs(
+    camera: AnyCamera, time: int, corners: np.ndarray, places: np.ndarray, rays: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Indices of triangles (N,) and of rays (N,) that may meet, in parts; `places` (P, 2) are the rays' pixels."""
+    if not len(places):
+        return
+    towards = corners - camera.c2w[time][:3, 3]
+    if isinstance(camera, Panorama):
+        axes, widest = cone(towards / np.linalg.norm(towards, axis=-1, keepdims=True))
+        near = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+        for part in np.array_split(np.arange(len(corners)), 1 + len(corners) * len(rays) // (4 * AT_ONCE)):
+            which, place = np.nonzero(inside(near, axes[part], widest[part]))
+            yield part[which], place
+        return
+    low, high = np.full((len(corners), 2), -np.inf), np.full((len(corners), 2), np.inf)
+    whole = np.ones(len(corners), bool)
+    if isinstance(camera, Camera):
+        whole = ((towards @ camera.c2w[time][:3, :3])[..., 2] < -1e-6).all(axis=1)
+    on_screen = camera.project(corners[whole], time)
+    low[whole], high[whole] = on_screen.min(1) - 1e-6, on_screen.max(1) + 1e-6
+    order = np.argsort(places[:, 0])
+    first = np.searchsorted(places[order, 0], low[:, 0])
+    stop = np.searchsorted(places[order, 0], high[:, 0], side="right")
+    count = np.maximum(stop - first, 0)
+    for part in np.array_split(np.arange(len(corners)), 1 + int(count.sum()) // AT_ONCE):
+        triangle = np.repeat(part, count[part])
+        within = np.arange(len(triangle)) - np.repeat(np.cumsum(count[part]) - count[part], count[part])
+        which = order[first[triangle] + within]
+        in_box = (places[which, 1] >= low[triangle, 1]) & (places[which, 1] <= high[triangle, 1])
+        yield triangle[in_box], which[in_box]
 
 
 def weights_of(u: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.reference.raycast import AnyCamera, Body, Camera, Fisheye, Globe, Parallel, cast
+from tests.reference.raycast import AnyCamera, Body, Camera, Fisheye, Globe, Parallel, cast, is_visible
 from tests.render.scripts import Blender
 
 BUILDER = Path(__file__).parent / "build_closed_form.py"
@@ -85,6 +85,7 @@ class ClosedForm:
     camera: AnyCamera
     description: dict[str, Any]
     _truth: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)
+    _visible: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
 
     @property
     def deforming(self) -> bool:
@@ -95,6 +96,16 @@ class ClosedForm:
         if index not in self._truth:
             self._truth[index] = cast(self.bodies, self.camera, index + 1)
         return self._truth[index]
+
+    def visible(self, index: int, side: str) -> np.ndarray:
+        """(H, W): whether what frame FRAME_START + `index` shows is seen in the next one (`forward`) or the last."""
+        if (index, side) not in self._visible:
+            truth, time = self.truth(index), index + (2 if side == "forward" else 0)
+            result = truth["body"] > 0
+            points = truth[f"{side}_point"][result]
+            result[result] = is_visible(self.bodies, self.camera, time, points, truth["body"][result])
+            self._visible[index, side] = result
+        return self._visible[index, side]
 
     def add(
         self,

@@ -21,8 +21,8 @@ from tests.reference.raycast import Body, Globe, Panorama
 from tests.render.closed_form import FRAME_START, NUM_FRAMES, ClosedForm, build_all
 from tests.render.scripts import Blender
 from visionsim.cameras import camera_from_document
-from visionsim.dataset.kinds import KINDS
-from visionsim.io.exr import read_exr
+from visionsim.dataset.kinds import frame_path
+from visionsim.dataset.truth_files import read_channels
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.report import RunReport
 from visionsim.simulation.run import DatasetRequest, run
@@ -53,6 +53,13 @@ COLUMNS = {
     "normal_length": Column("length", 1e-4, "largest difference of a normal's length from 1"),
     "camera": Column("camera", 1e-2, "largest error of where transforms.json puts a known point, pixels"),
     "background": Column("backgr.", 0, "background pixels that are not +inf, 0, 0 and 0 in the four kinds"),
+    "known": Column("known", 0, "pixels whose motion is known, but marked as unknown, or the other way round"),
+    "visible": Column(
+        "visible", 0, "wrong bits of visible targets per 50,000 pixels, further than two pixels from any edge"
+    ),
+    "visible_on_edges": Column(
+        "visible, edges", 1000, "the same on edges, where pixels' centres show one of two surfaces"
+    ),
     "labels": Column("labels", 0, "labels that are missing, too many or wrong, and ids that two things share"),
 }  # fmt: skip
 """Field of `Errors` -> what it is."""
@@ -75,6 +82,9 @@ class Errors:
     normal_length: float | None = None
     camera: float | None = None
     background: float | None = None
+    known: float | None = None
+    visible: float | None = None
+    visible_on_edges: float | None = None
     labels: float | None = None
     refused: str | None = None
     """What visionsim said when it refused the scene, or its flow if the other errors are there."""
@@ -117,8 +127,8 @@ class Rendered:
         return self._arrays[kind, index]
 
     def _read(self, kind: str, index: int) -> np.ndarray:
-        names = {"depths": "Y", "normals": "RGB", "segmentations": "Y", "flows": "RGBA"}[kind]
-        channels = read_exr(self.root / kind / f"{KINDS[kind].stem}_{FRAME_START + index:06d}.exr")
+        names = {"depths": "Y", "normals": "RGB", "segmentations": "Y", "flows": "RGBA", "occlusions": "Y"}[kind]
+        channels = read_channels(self.root / frame_path(kind, FRAME_START + index))
         assert sorted(channels) == sorted(names)
         return np.squeeze(np.stack([channels[name] for name in names], axis=-1))
 
@@ -138,7 +148,8 @@ def render_all(
     for width, height in sorted(set(sizes.values())):
         config = RenderConfig(
             executable=executable, width=width, height=height, max_samples=2, use_denoising=False,
-            depths=True, normals=True, flows=True, segmentations=True, log_dir=folder / f"logs-{width}x{height}",
+            depths=True, normals=True, flows=True, segmentations=True, occlusions=True,
+            log_dir=folder / f"logs-{width}x{height}",
         )  # fmt: skip
         waiting = [name for name in scenes if sizes[name] == (width, height)]
         for flows in (True, False):
@@ -149,7 +160,7 @@ def render_all(
             for name in waiting:
                 shutil.copy(blends[name], kept / "scenes")
             logs = kept / "logs"
-            chosen = dataclasses.replace(config, flows=flows, log_dir=logs)
+            chosen = dataclasses.replace(config, flows=flows, occlusions=flows, log_dir=logs)
             report = run(DatasetRequest(kept / "scenes", kept / "data"), chosen, observe=lambda event: None)
             assert isinstance(report, RunReport)
             log = "".join(path.read_text() for path in sorted(logs.iterdir()))
@@ -203,6 +214,8 @@ def measure(rendered: Rendered | str) -> Errors:
         measure_surfaces(rendered, index, ~wrong & (truth["body"] > 0), on_edge, errors)
         measure_background(rendered, index, ~wrong & (truth["body"] == 0), errors)
         measure_camera(rendered, index, errors)
+        if rendered.refused is None:
+            measure_occlusions(rendered, index, ~wrong, errors)
     pixels = rendered.scene.camera.width * rendered.scene.camera.height * NUM_FRAMES
     errors.ids_inside, errors.ids_on_edges = (count * PER / pixels for count in (inside, on_edges))
     return errors
@@ -228,7 +241,9 @@ def measure_surfaces(rendered: Rendered, index: int, hit: np.ndarray, on_edge: n
             error = np.abs(part - truth[name])
             if isinstance(rendered.scene.camera, Globe):
                 error[..., 0] = around(rendered.scene.camera, error[..., 0])
-            setattr(errors, name, worst(getattr(errors, name), error[hit]))
+            # Near the plane of a camera a point's place is infinitely far away, and so is any error.
+            near = np.abs(truth[name]).max(-1) < max(depth.shape)
+            setattr(errors, name, worst(getattr(errors, name), error[hit & near]))
 
     normals = rendered.read("normals", index)
     lengths = np.linalg.norm(normals, axis=-1)
@@ -263,6 +278,56 @@ def measure_background(rendered: Rendered, index: int, nothing: np.ndarray, erro
     if rendered.refused is None:
         wrong |= (rendered.read("flows", index) != 0).any(axis=-1)
     errors.background = (errors.background or 0.0) + int((wrong & nothing).sum())
+
+
+def measure_occlusions(rendered: Rendered, index: int, right: np.ndarray, errors: Errors) -> None:
+    """Occlusions of the pixels that show what they should."""
+    scene, bits = rendered.scene, rendered.read("occlusions", index)
+    truth = scene.truth(index)
+    hit = right & (truth["body"] > 0)
+    for side, known_bit, visible_bit, other in (("forward", 1, 2, index + 1), ("backward", 4, 8, index - 1)):
+        wrong_known = ((bits & known_bit) > 0) != (truth["body"] > 0)
+        errors.known = (errors.known or 0.0) + int((wrong_known & right).sum())
+        visible = scene.visible(index, side)
+        wrong = hit & (visible != ((bits & visible_bit) > 0))
+        far = hit & ~near_edge(scene, index, other, side)
+        for name, place in (("visible", far), ("visible_on_edges", hit & ~far)):
+            share = int((wrong & place).sum()) * PER / bits.size / (2 * NUM_FRAMES)
+            setattr(errors, name, (getattr(errors, name) or 0.0) + share)
+
+
+def near_edge(scene: ClosedForm, index: int, other: int, side: str) -> np.ndarray:
+    """(H, W): where another body is within two pixels, now or at the target, or the target is on the picture's border.
+
+    Within half a pixel of the border there is no pixel on the other side that could show an edge.
+    """
+    height, width = scene.camera.height, scene.camera.width
+    here, there = (wide_edges(scene.truth(at)) for at in (index, other))
+    y, x = np.mgrid[:height, :width] + 0.5
+    u, v = x + scene.truth(index)[side][..., 0], y + scene.truth(index)[side][..., 1]
+    if isinstance(scene.camera, Globe):
+        u %= width * 360 / (scene.camera.east - scene.camera.west)
+    row, column = (np.clip(np.nan_to_num(a), 0, n - 1).astype(int) for a, n in ((v, height), (u, width)))
+    border = np.min(np.abs([u, u - width, v, v - height]), axis=0)
+    on_border = border < np.where((u < 0) | (u >= width) | (v < 0) | (v >= height), 1e-3, 0.5)
+    inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    result: np.ndarray = here | on_border | (inside & there[row, column])
+    return result
+
+
+def wide_edges(truth: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(H, W): where another body, or another part of the same, is within two pixels."""
+    depth = np.where(np.isfinite(truth["depth"]), truth["depth"], 1e9)
+    jump = np.zeros(depth.shape, bool)
+    for axis in (0, 1):
+        steps = np.abs(np.diff(np.log(depth), axis=axis)) > 0.05
+        low, high = [slice(None)] * 2, [slice(None)] * 2
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        jump[tuple(low)] |= steps
+        jump[tuple(high)] |= steps
+    near = edges(truth["body"]) | jump
+    result: np.ndarray = near | edges(near)
+    return result
 
 
 def measure_camera(rendered: Rendered, index: int, errors: Errors) -> None:

@@ -16,6 +16,7 @@ from tests.render.closed_form import (
     TIMES,
     ClosedForm,
     closed_form,
+    look_at,
     plane,
     pose,
     rotation,
@@ -267,7 +268,11 @@ def deforming_meshes(**camera: Any) -> ClosedForm:
 def camera_cut(base: ClosedForm) -> ClosedForm:
     """A marker has another camera see the last frame: flow across the cut is from the one to the other."""
     other = [m @ pose((0.5, 0.2, 0.3), rotation([0.2, 1, 0], 0.03)) for m in base.camera.c2w]
-    other = [pose(m[:3, 3], m[:3, :3]) for m in other]  # Rounded, as Blender stores it.
+    return cut_to(base, [pose(m[:3, 3], m[:3, :3]) for m in other])  # Rounded, as Blender stores it.
+
+
+def cut_to(base: ClosedForm, other: list[np.ndarray]) -> ClosedForm:
+    """A marker has a camera with these poses see the last frame."""
     last = TIMES.index(NUM_FRAMES - 1)
     base.description["cut"] = {
         "frame": base.description["frame_start"] + TIMES[last], "matrices": [m.tolist() for m in other]
@@ -283,6 +288,33 @@ def come_and_go(base: ClosedForm) -> ClosedForm:
             body.hidden = frozenset(range(2, len(TIMES)) if place % 4 == 1 else range(NUM_FRAMES))
             base.description["meshes"][2 + place]["hidden"] = sorted(body.hidden)
     return base
+
+
+def fast_motion(**camera: Any) -> ClosedForm:
+    """Things that hide others and themselves, leave the picture, turn their backs, and pass the camera."""
+    scene = closed_form(**{**LANDSCAPE, **camera})
+    scene.add("Passing", "thing", *box(0.3, 0.1, 0.5), [pose((-1.6 + 0.9 * t, -2.5, 1.4), np.eye(3)) for t in TIMES])
+    scene.add("Leaving", "thing", *box(0.25, 0.25, 0.25), [pose((1.2 + 0.5 * t, -3.0, 1.5), np.eye(3)) for t in TIMES])
+    scene.add(
+        "Turning", "thing", *box(0.6, 0.3, 0.4),
+        [pose((-0.4, -2.0, 2.2 + 0.1 * t), rotation([0.2, 0.1, 1], 1.2 * t)) for t in TIMES],
+    )  # fmt: skip
+    scene.add("Near", "thing", *box(0.2, 0.2, 0.2), [pose((-0.2, -4.4 - 2.2 * t, 2.6), np.eye(3)) for t in TIMES])
+    # Two layers of one object: the nearer one hides other parts of the farther one in each frame.
+    corners, faces = grid(1.4, 4)
+    layers = np.concatenate([corners, corners * [0.4, 0.7, 1.0] + [0.0, 0.0, 0.6]])
+    faces = [*faces, *([corner + len(corners) for corner in face] for face in faces)]
+    turns = [upright(0.9, -1.0, 1.4, tilt=0.1) @ pose((0, 0, 0), rotation([0, 1, 0], 0.25 * t)) for t in TIMES]
+    scene.add("Layers", "thing", layers, faces, [pose(m[:3, 3], m[:3, :3]) for m in turns])
+    return scene
+
+
+def other_side() -> ClosedForm:
+    """A marker has another camera see the last frame, from behind: what was seen is hidden by its own other side."""
+    base = closed_form(**LANDSCAPE, roll=0.0)
+    base.add("Slab", "thing", *box(0.8, 0.15, 0.6), still(pose((-0.2, -2.5, 2.0), np.eye(3))))
+    other = [pose((0.1, 1.5, 3.0), look_at((0.1, 1.5, 3.0), (-0.2, -2.5, 2.0))) for _ in TIMES]
+    return cut_to(base, other)
 
 
 def many_cut_outs() -> ClosedForm:
@@ -325,6 +357,9 @@ FAMILY: dict[str, Callable[[], ClosedForm]] = {
     "animated shift, deforming meshes": lambda: deforming_meshes(drift=0.02),
     "camera cut": lambda: camera_cut(closed_form(**LANDSCAPE)),
     "objects that come and go": lambda: come_and_go(closed_form(**LANDSCAPE)),
+    "fast motion": fast_motion,
+    "fast motion, deforming meshes": lambda: fast_motion(deforming=True),
+    "camera cut to the other side": other_side,
     "orthographic, shifted": lambda: closed_form(**LANDSCAPE, kind="ORTHO", shift_x=0.13, shift_y=-0.07),
     "orthographic, portrait, animated scale": lambda: closed_form(
         **PORTRAIT, kind="ORTHO", zoom=0.05, pixel_aspect=(1.0, 1.25)

@@ -10,12 +10,18 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.render.closed_form import FRAME_START, NUM_FRAMES, build_all, closed_form
+from tests.render.patches import orphan_shape_keys
+from visionsim.io.exr import read_exr
+from visionsim.io.images import read_pixels
 from visionsim.simulation.plan import Plan
 from visionsim.simulation.report import RunReport
 from visionsim.simulation.run import AnimationRequest, DatasetRequest, run
+
+BUILD_BROKEN = Path(__file__).parent / "build_broken.py"
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +107,70 @@ def test_flow_that_blenders_vectors_get_wrong_is_refused(tmp_path, small, script
     report = run(request, dataclasses.replace(small, flows=False), observe=lambda event: None)
     assert report.exit_code == 0 and len(report.sequences) == len(WRONG_VECTORS)
     assert len(list(tmp_path.glob("out/renders/*/*/*s/*"))) == len(WRONG_VECTORS) * 4
+
+
+BROKEN = {
+    "blind": "no active camera",
+    "mirrored": "camera is mirrored",
+    "sheared": "camera is sheared",
+    "layerless": "every view layer is switched off",
+    "cut": "damaged or cut off",
+}
+"""Scene that cannot be opened -> part of the reason."""
+
+NUM_GOOD = 13
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory, scripts) -> Path:
+    """Twenty scenes, of which five cannot be opened; in a folder beside them one that is wrong in its last frame."""
+    folder = tmp_path_factory.mktemp("scenes") / "broken"
+    apart = folder.with_name("apart")
+    folder.mkdir()
+    apart.mkdir()
+    scripts.run(BUILD_BROKEN, folder, NUM_GOOD)
+    orphan_shape_keys(folder / "keyed.blend")
+    data = (folder / "good00.blend").read_bytes()
+    (folder / "cut.blend").write_bytes(data[: len(data) // 2])
+    (folder / "mirrored_later.blend").rename(apart / "mirrored_later.blend")
+    return folder
+
+
+def test_five_of_twenty_scenes_are_broken_and_the_others_complete(broken, tmp_path, small) -> None:
+    """Each failure names its own scene, and is told when the scene is opened if it can be known then."""
+    assert len(list(broken.glob("*.blend"))) == 20
+    settings = dataclasses.replace(small, width=16, height=12, jobs=2)
+    report = run(DatasetRequest(broken, tmp_path / "data", num_frames=1), settings, observe=lambda event: None)
+    assert sorted(failure.scene for failure in report.failures) == sorted(BROKEN)
+    for failure in report.failures:
+        assert BROKEN[failure.scene] in failure.message and not failure.frames and failure.sequence is None
+    complete = {row.name.split("/")[0] for row in report.sequences if row.complete}
+    assert complete == {"empty", "keyed", *(f"good{index:02d}" for index in range(NUM_GOOD))} and report.exit_code == 1
+
+
+def test_what_is_wrong_with_some_frames_costs_only_those(broken, tmp_path, small) -> None:
+    settings = dataclasses.replace(small, width=16, height=12, flows=False)  # Flow looks at the frame after it, too.
+    blend = broken.with_name("apart") / "mirrored_later.blend"
+    report = run(AnimationRequest(blend, tmp_path), settings, observe=lambda event: None)
+    (failure,) = report.failures
+    assert failure.frames == (3,) and "mirrored" in failure.message
+    assert report.sequences[0].rendered == 2
+
+
+def test_scene_without_anything_but_a_world_is_rendered(broken, tmp_path, small) -> None:
+    report = run(AnimationRequest(broken / "empty.blend", tmp_path, frame_end=1), small, observe=lambda event: None)
+    assert report.exit_code == 0, report.failures
+    picture = read_pixels(tmp_path / "frames" / "frame_000001.png")[..., :3]
+    assert np.ptp(picture.reshape(-1, 3), axis=0).max() <= 2 and picture.min() > 100  # But for dithering.
+    for kind, background in {"depth": np.inf, "normal": 0, "segmentation": 0, "flow": 0}.items():
+        for pixels in read_exr(tmp_path / f"{kind}s" / f"{kind}_000001.exr").values():
+            assert (pixels == background).all(), kind
+
+
+def test_file_that_blender_opens_with_an_error_is_rendered_and_its_words_are_passed_on(
+    broken, tmp_path, small, blender_knows
+) -> None:
+    report = run(AnimationRequest(broken / "keyed.blend", tmp_path, frame_end=1), small, observe=lambda event: None)
+    assert report.exit_code == 0, report.failures
+    told = [note for note in report.notes if "opened the file with an error" in note and "'from' pointer" in note]
+    assert len(told) == int(blender_knows("bpy.app.version >= (4, 2)"))  # 3.4 only prints it.

@@ -33,6 +33,7 @@ from visionsim.simulation.jobs import (
     WorkerDied,
     WorkerLeft,
     WorkerReady,
+    WriteBlame,
     WriteFailed,
     Written,
 )
@@ -115,8 +116,8 @@ class Model:
     def written(self, index: int = 0) -> list:
         return self.act(self.queue.handle(Written(self.rendered.pop(index))))
 
-    def write_failed(self, index: int = 0, hopeless: bool = False) -> list:
-        failed = WriteFailed(self.rendered.pop(index), "No space left on device", hopeless)
+    def write_failed(self, index: int = 0, blame: WriteBlame = "disk") -> list:
+        failed = WriteFailed(self.rendered.pop(index), "No space left on device", blame)
         return self.act(self.queue.handle(failed))
 
     def interrupt(self) -> list:
@@ -244,7 +245,8 @@ class Model:
             if deaths:
                 events += [(self.die, number)] * 2
         for index in range(len(self.rendered)):
-            events += [(self.written, index)] * 2 + [(self.write_failed, index)] * (index == 0)
+            events += [(self.written, index)] * 2
+            events += [(self.write_failed, index, blame) for blame in ("frame", "disk")] * (index == 0)
         return events
 
     def finish(self) -> None:
@@ -637,11 +639,31 @@ def test_full_disk_stops_the_run_instead_of_rendering_on():
     assert Counter(model.ended.values()) == {"failed": 50 - begun, "done": begun}
 
 
+def test_frames_with_something_wrong_in_them_take_no_others_with_them():
+    model = one_worker(frames("a", *range(4 * WRITE_FAILURES)), frames("b", 1))
+    model.answer(0)
+    for _ in range(2 * WRITE_FAILURES):
+        model.answer(0)
+        model.write_failed(blame="frame")
+    model.finish()
+    assert Counter(model.ended.values()) == {"failed": 2 * WRITE_FAILURES, "done": 2 * WRITE_FAILURES + 1}
+
+
+def test_frames_with_something_wrong_in_them_do_not_count_for_the_disk():
+    model = one_worker(frames("a", *range(50)))
+    model.answer(0)
+    for index in range(2 * WRITE_FAILURES - 1):
+        model.answer(0)
+        assert len(model.failures) == index
+        model.write_failed(blame="disk" if index % 2 == 0 else "frame")
+    assert len(model.failures) > 40 and all("not begun" in failure.message for failure in model.failures[-30:])
+
+
 def test_hopeless_write_stops_the_run_at_once():
     model = one_worker(frames("a", *range(50)))
     model.answer(0)
     model.answer(0)
-    model.write_failed(hopeless=True)
+    model.write_failed(blame="full disk")
     begun = len(model.in_hand)
     assert begun <= SENT_AHEAD
     model.finish()

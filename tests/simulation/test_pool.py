@@ -16,7 +16,7 @@ import pytest
 
 from tests.helpers import REPOSITORY, exists, running, wait_until
 from tests.simulation.fakes import Client
-from visionsim.errors import DataError
+from visionsim.errors import DataError, SceneError
 from visionsim.simulation.jobs import FrameTask, Job, OpenTask
 from visionsim.simulation.pool import Pool
 
@@ -338,6 +338,19 @@ def test_frame_that_cannot_be_written_fails_with_the_reason(pool, client):
         assert started.run([frames("a", 1, 2, 3)])
     assert client.frames == [1, 3]
     assert client.failures[FrameTask("a", "s", 2)].message == "the worker delivered too little"
+
+
+def test_scene_whose_frames_are_all_wrong_takes_no_other_with_it(pool, client):
+    def refuse(task) -> None:
+        if task.scene == "bad":
+            raise SceneError("the camera is mirrored")
+
+    client.on_write = refuse
+    with pool(jobs=2) as started:
+        assert started.run([frames("bad", *range(8)), *(frames(name, *range(3)) for name in "abcde")])
+    assert {task.scene for task in client.failures} == {"bad"} and len(client.failures) == 8
+    assert all(failure.message == "the camera is mirrored" for failure in client.failures.values())
+    assert len(client.frames) == 15
 
 
 def test_full_disk_stops_rendering_soon(pool, client, fakes):

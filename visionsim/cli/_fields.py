@@ -32,7 +32,7 @@ PREFIX = "render-config."
 
 RENDER_PANELS = {
     "picture": "width height file_format bit_depth exr_codec use_motion_blur seed",
-    "ground truth": "depths normals flows segmentations flow_direction debug",
+    "ground truth": "depths normals flows segmentations occlusions flow_direction debug",
     "time": "keyframe_multiplier use_animations unbind_camera",
     "device and speed": "device_type max_samples adaptive_threshold use_denoising",
     "workers": "jobs autoscale max_job_vram timeout executable addons autoexec log_dir allow_skips",

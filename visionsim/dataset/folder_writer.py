@@ -9,16 +9,16 @@ from visionsim.dataset.index import PICTURES
 from visionsim.dataset.journal import Journal, remove_partials
 from visionsim.dataset.kinds import KINDS
 from visionsim.dataset.sinks import FORMATS, Files, Form, Sink
+from visionsim.dataset.truth_files import read_truth
 from visionsim.dataset.writer import SequenceWriter
 from visionsim.errors import DataError, RequestError
-from visionsim.io.exr import read_exr_image
 from visionsim.io.images import read_pixels
 
 __all__ = ["FolderWriter"]
 
 
 class FolderWriter(SequenceWriter):
-    """Writes a file for each kind of each frame: pictures as PNG or OpenEXR, ground truth as OpenEXR."""
+    """Writes a file for each kind of each frame: pictures as PNG or OpenEXR, ground truth in the format of its kind."""
 
     codec = "ZIP"
     """Of EXR files."""
@@ -68,5 +68,5 @@ class FolderWriter(SequenceWriter):
 
 
 def form_in_file(kind: str, path: Path) -> tuple[tuple[int, ...], str]:
-    pixels = read_pixels(path) if kind == PICTURES else read_exr_image(path, KINDS[kind].channels)
+    pixels = read_pixels(path) if kind == PICTURES else read_truth(path, kind)
     return pixels.shape, str(pixels.dtype)

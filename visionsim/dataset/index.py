@@ -78,6 +78,7 @@ class Frame(msgspec.Struct, gc=False):
     normal_file_path: str | None = None
     segmentation_file_path: str | None = None
     flow_file_path: str | None = None
+    occlusion_file_path: str | None = None
 
 
 @dataclass(frozen=True)

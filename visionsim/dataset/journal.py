@@ -245,7 +245,8 @@ class Journal:
         folders = ("frames", *KINDS)
         for frame in sorted({*self.records, *frames}):
             for kind in folders:
-                for suffix in SUFFIXES:  # Previews lie beside the ground truth.
+                previews = () if kind == "frames" else (KINDS[kind].preview_suffix,)
+                for suffix in (*SUFFIXES, *previews):
                     (self.folder / frame_path(kind, frame, suffix)).unlink(missing_ok=True)
         for values in self.arrays.get("files", {}).values():
             (self.folder / values["stored"]["file"]).unlink(missing_ok=True)

@@ -14,16 +14,23 @@ class Kind:
     """A kind of ground truth; its folder is its name."""
 
     stem: str
-    """Files are called `<stem>_000001.exr`."""
+    """Files are called `<stem>_000001<suffix>`."""
     key: str
     """Its path's name in the frames of transforms.json."""
     unit: str
     channels: str
-    """Of its EXR files, in the order of the arrays' last axis; one channel has none."""
+    """Names of the channels of its EXR files, in the order of the arrays' last axis; one channel has no axis."""
     dtype: str
-    """Of its values, numpy's name."""
+    """Type of its values, numpy's name."""
     meaning: str
     """Channels, axes and background, in words; `{depth}` stands for what the camera's depth is (`meaning`)."""
+    suffix: str = ".exr"
+    """File type: `.exr`, or `.png` for one channel of 8 bits."""
+
+    @property
+    def preview_suffix(self) -> str:
+        """End of the name of the colour preview that lies beside the file."""
+        return ".png" if self.suffix != ".png" else "_preview.png"
 
 
 KINDS = {
@@ -60,6 +67,17 @@ KINDS = {
         meaning="channels R G: where the surface goes at the next frame of the timeline (right, down); "
         "B A: where it was at the previous one (right, down); background 0",
     ),
+    "occlusions": Kind(
+        stem="occlusion",
+        key="occlusion_file_path",
+        unit="bits",
+        channels="Y",
+        dtype="uint8",
+        meaning="one channel, the sum of bits: 1 = forward motion is known, 2 = its target is visible in the next "
+        "frame (inside the picture and not hidden), 4 = backward motion is known, 8 = its target is visible in the "
+        "previous frame; where motion is not known, flow is 0; background 0",
+        suffix=".png",
+    ),
 }
 """Name of the kind, of its folder and of the RenderConfig field that asks for it -> what it is."""
 
@@ -80,7 +98,9 @@ def meaning(kind: str, depth_kinds: Collection[str]) -> str:
     return KINDS[kind].meaning.format(depth=depth)
 
 
-def frame_path(kind: str, frame: int, suffix: str = ".exr") -> PurePosixPath:
-    """Path of a frame's file relative to its sequence; `frames` is the picture."""
-    stem = "frame" if kind == "frames" else KINDS[kind].stem
-    return PurePosixPath(kind) / f"{stem}_{frame:06d}{suffix}"
+def frame_path(kind: str, frame: int, suffix: str | None = None) -> PurePosixPath:
+    """Path of a frame's file relative to its sequence; `frames` is the picture, whose suffix must be given."""
+    if kind == "frames":
+        assert suffix is not None
+        return PurePosixPath(kind) / f"frame_{frame:06d}{suffix}"
+    return PurePosixPath(kind) / f"{KINDS[kind].stem}_{frame:06d}{KINDS[kind].suffix if suffix is None else suffix}"

@@ -66,7 +66,7 @@ class Sample:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Kinds of data there are: `frames` (the picture), `depths`, `normals`, `segmentations`, `flows`."""
+        """Kinds of data: `frames` (the picture), `depths`, `normals`, `segmentations`, `flows`, `occlusions`."""
         return self.source.kinds
 
     @property
@@ -166,6 +166,14 @@ class Sample:
         """(H, W, 2) float32, pixels (right, down): where the surface was at the previous frame; background 0."""
         flow: FloatImage = self.read("flows")[..., 2:]
         return flow
+
+    @property
+    def occlusions(self) -> NDArray[np.uint8]:
+        """(H, W) uint8, the sum of bits: 1 = forward motion is known, 2 = its target is visible in the next frame,
+        4 = backward motion is known, 8 = its target is visible in the previous frame; background 0.
+        """
+        bits: NDArray[np.uint8] = self.read("occlusions")
+        return bits
 
 
 class Dataset:

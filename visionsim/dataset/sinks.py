@@ -13,9 +13,9 @@ from visionsim.dataset.arrays import ArrayFile, high_of, partial_path, write_row
 from visionsim.dataset.index import PICTURE_TYPES, PICTURES, StoredArray, frame_shape
 from visionsim.dataset.journal import StoredFile
 from visionsim.dataset.kinds import KINDS, frame_path
+from visionsim.dataset.truth_files import write_truth
 from visionsim.errors import DataError, ShapeError
 from visionsim.files import flush_folder, make_folder, whole_file
-from visionsim.io.exr import write_exr
 from visionsim.io.images import write_png
 
 __all__ = ["FORMATS", "Arrays", "Files", "Form", "Sink", "check_form", "form_of", "suffix_of"]
@@ -81,12 +81,12 @@ class Files:
         return written
 
     def write_one(self, path: Path, kind: str, pixels: Any) -> None:
-        if path.suffix == ".png":
+        if kind == PICTURES and path.suffix == ".png":
             write_png(path, pixels)
             return
         names = KINDS[kind].channels if kind in KINDS else EXR_PICTURES[pixels.shape[2]]
         channels = [pixels] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-        write_exr(path, dict(zip(names, channels, strict=True)), self.codec)
+        write_truth(path, dict(zip(names, channels, strict=True)), self.codec)
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,10 @@ def check_binary(frame: int, pixels: Any, stored: StoredArray) -> None:
 
 
 def suffix_of(kind: str, form: Form) -> str:
-    """Of a file that holds a kind of data without loss."""
-    return ".png" if kind == PICTURES and FORMATS[form[kind][1]][0] == "PNG" else ".exr"
+    """Suffix of a file that holds a kind of data without loss."""
+    if kind != PICTURES:
+        return KINDS[kind].suffix
+    return ".png" if FORMATS[form[kind][1]][0] == "PNG" else ".exr"
 
 
 def form_of(frame: int, data: Mapping[str, Any], width: int, height: int) -> Form:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from visionsim.dataset.index import AXES, PICTURES, SequenceIndex, StoredArray
-from visionsim.dataset.kinds import KINDS
+from visionsim.dataset.truth_files import read_truth
 from visionsim.errors import DataError
-from visionsim.io.exr import read_exr_image
 from visionsim.io.images import read_pixels
 
 __all__ = ["frame_of", "read_frame"]
@@ -26,7 +25,7 @@ def read_frame(source: SequenceIndex, kind: str, row: int) -> Any:
         return read_from_array(source, kind, row)
     path = source.path(kind, row)
     try:
-        pixels = read_pixels(path) if kind == PICTURES else read_exr_image(path, KINDS[kind].channels)
+        pixels = read_pixels(path) if kind == PICTURES else read_truth(path, kind)
     except (OSError, DataError) as exc:
         if not path.exists():
             raise DataError(f"The file is missing: {path}") from exc

@@ -29,13 +29,14 @@ class TorchDataset(torch.utils.data.Dataset):  # type: ignore[misc, name-defined
     `picture` (C, H, W) float32: 8 and 16 bits are 0 to 1, display-encoded; OpenEXR's values are as they are, linear.
     `depth` (1, H, W) float32, scene units, background +inf. `normals` (3, H, W) float32, camera frame, background 0.
     `instance_ids` (H, W) int64, background 0. `forward_flow`, `backward_flow` (2, H, W) float32, pixels (right, down),
-    background 0. `c2w` (4, 4) float32, scene units, and, if all cameras are pinholes, `K` (3, 3) float32, pixels.
+    background 0. `occlusions` (H, W) uint8, bits. `c2w` (4, 4) float32, scene units, and, if all cameras are pinholes,
+    `K` (3, 3) float32, pixels.
     `index` and `frame` () int64, `time` () float64, seconds; `sequence`, its name, is text.
 
     Args:
         dataset: a dataset or a part of one, or what `Dataset.from_path` opens.
-        kinds: kinds of data to read (frames, depths, normals, segmentations, flows), by default all that every sequence
-            has. Without any, items are poses and cameras.
+        kinds: kinds of data to read (frames, depths, normals, segmentations, flows, occlusions), by default all that
+            every sequence has. Without any, items are poses and cameras.
         transform: called with each dictionary in the process that reads it; what it returns is the item.
     Raises:
         DataError: a sequence does not have these kinds of data.
@@ -108,6 +109,8 @@ def tensors(sample: Sample, kinds: Sequence[str]) -> dict[str, Any]:
     if "flows" in kinds:
         found["forward_flow"] = channels_first(sample.forward_flow)
         found["backward_flow"] = channels_first(sample.backward_flow)
+    if "occlusions" in kinds:
+        found["occlusions"] = torch.from_numpy(sample.occlusions)
     return found
 
 

@@ -180,7 +180,8 @@ class SequenceWriter(ABC):
             frame: its number.
             data: kind of data -> pixels, as `Sample.read` gives them: `frames` (H, W, C) uint8, uint16, float16 or
                 float32; `depths` (H, W) float32; `normals` (H, W, 3) float32; `segmentations` (H, W) uint32; `flows`
-                (H, W, 4) float32. Every frame has a picture, and the same kinds as the others.
+                (H, W, 4) float32; `occlusions` (H, W) uint8. Every frame has a picture, and the same kinds as the
+                others.
             c2w: (4, 4), camera to world; +X right, +Y up, the camera looks along -Z. Not of a writer made by `like`.
             camera: which point is seen by which pixel. Not of a writer made by `like`.
         Raises:

@@ -54,6 +54,7 @@ ARRAYS: dict[str, tuple[str, str, str]] = {
         "pixels",
         "where the surface was at the previous frame of the timeline (right, down); background 0",
     ),
+    "occlusions": ("occlusions", "bits", KINDS["occlusions"].meaning.removeprefix("one channel, the ")),
 }
 """Ground truth under the name that samples have -> its kind of data, unit, and meaning (see `meaning_of`)."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from visionsim.color import srgb_from_linear
-from visionsim.colorize import colorize_depth, colorize_flow, colorize_ids, colorize_normals
+from visionsim.colorize import colorize_depth, colorize_flow, colorize_ids, colorize_normals, colorize_occlusions
 from visionsim.dataset.index import PICTURES
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ TITLES = {
     "normals": "normals",
     "segmentations": "segmentation",
     "flows": "flow",
+    "occlusions": "occlusion",
 }
 """Kind of data -> what people call it."""
 
@@ -61,6 +62,8 @@ def paint(kind: str, pixels: Any, ranges: Ranges, direction: FlowDirection = "fo
         return colorize_normals(pixels)
     if kind == "flows":
         return colorize_flow(flow_of(pixels, direction), ranges.longest)
+    if kind == "occlusions":
+        return colorize_occlusions(pixels, direction)
     return colorize_ids(pixels)
 
 

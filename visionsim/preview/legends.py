@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from visionsim.colorize import colorize_flow, colorize_ids, colorize_normals, turbo
+from visionsim.colorize import OCCLUSION_COLOURS, colorize_flow, colorize_ids, colorize_normals, turbo
 from visionsim.preview.colours import Ranges
 
 if TYPE_CHECKING:
@@ -138,8 +138,15 @@ def legend(kind: str, ranges: Ranges, names: Sequence[Named], size: int) -> Over
     if kind == "flows":
         return flow_legend(ranges, size)
     if kind == "segmentations" and names:
-        return names_legend(names, size)
+        colours = colorize_ids(np.array([name.id for name in names], np.uint32))
+        return names_legend([name.text for name in names], colours, size)
+    if kind == "occlusions":
+        return names_legend(OCCLUSION_NAMES, OCCLUSION_COLOURS[1:][::-1], size)
     return None
+
+
+OCCLUSION_NAMES = ("target is visible", "target is hidden", "motion is unknown")
+"""The colours of occlusions in words; black is unknown as well, or background."""
 
 
 def paste(image: Image.Image, rgb: Any, x: int, y: int, mask: Any = None) -> None:
@@ -194,13 +201,12 @@ def normal_legend(size: int) -> Overlay:
     return Overlay(finished(image), right=True)
 
 
-def names_legend(names: Sequence[Named], size: int) -> Overlay:
-    """A line for each: its colour and what it is called."""
-    texts = [words(name.text) for name in names]
+def names_legend(names: Sequence[str], colours: Any, size: int) -> Overlay:
+    """A line for each name, with its colour (N, 3)."""
+    texts = [words(name) for name in names]
     line = size * 7 // 5
     width = max(text_width(text, size) for text in texts) + 3 * size
     image, draw = panel(width, len(names) * line + size, size)
-    colours = colorize_ids(np.array([name.id for name in names], np.uint32))
     for row, (text, colour) in enumerate(zip(texts, colours, strict=True)):
         y = size / 2 + (row + 0.5) * line
         box = [size * 0.8, y - size * 0.4, size * 1.6, y + size * 0.4]

@@ -208,6 +208,10 @@ class BlenderClient(Session):
         """Write object ids: whole numbers, 0 is background."""
         self._configure("include_segmentations", segmentations=enable)
 
+    def include_occlusions(self, enable: bool = True) -> None:
+        """Write whether motion is known and its target visible in the next and the previous frame; see `Sample`."""
+        self._configure("include_occlusions", occlusions=enable)
+
     def include_previews(self, enable: bool = True) -> None:
         """Write a colour picture beside each file of ground truth."""
         self._configure("include_previews", debug=enable)

@@ -31,7 +31,7 @@ ExrCodec = Literal["NONE", "RLE", "ZIPS", "ZIP", "PIZ"]
 FlowDirection = Literal["forward", "backward"]
 DeviceType = Literal["auto", "cpu", "cuda", "optix", "hip", "oneapi", "metal"]
 
-GROUND_TRUTHS = ("depths", "normals", "flows", "segmentations")
+GROUND_TRUTHS = ("depths", "normals", "flows", "segmentations", "occlusions")
 """The fields of RenderConfig that ask for a kind of ground truth; each is also the name of its folder."""
 
 THREADS_VARIABLE = "VISIONSIM_THREADS"
@@ -49,7 +49,7 @@ class RenderConfig:
     height: int = 512
     """Height of the picture, pixels."""
     file_format: FileFormat = "PNG"
-    """File format of the picture; ground truth is always EXR."""
+    """File format of the picture; ground truth has its own."""
     bit_depth: int = 8
     """Bits per channel of the picture: 8 or 16 for PNG, 8 for JPEG, 16 or 32 for OPEN_EXR."""
     exr_codec: ExrCodec = "ZIP"
@@ -62,6 +62,8 @@ class RenderConfig:
     """Write forward and backward optical flow."""
     segmentations: bool = False
     """Write object ids."""
+    occlusions: bool = False
+    """Write whether motion is known, and whether its target is visible in the next and the previous frame."""
     flow_direction: FlowDirection = "forward"
     """Which flow the previews show."""
     debug: bool = False

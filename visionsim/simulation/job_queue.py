@@ -84,7 +84,7 @@ START_FAILURES, RESTART_FAILURES = 3, 10
 """Workers that may die one after the other before saying hello, until we stop trying; the second once any has."""
 
 WRITE_FAILURES = 3
-"""Frames that may fail to be written one after the other, until we stop trying."""
+"""Frames that the file system may refuse one after the other, until nothing more is begun."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds before the second replacement in a row for workers that died with nothing done between; each further one
@@ -163,12 +163,13 @@ class JobQueue:
                 self.unwritten -= 1
                 self.write_failures = 0
                 return [Finish(task), *self._proceed()]
-            case WriteFailed(task, message, hopeless):
+            case WriteFailed(task, message, blame):
                 self.unwritten -= 1
-                self.write_failures += 1
+                self.write_failures += blame == "disk"
                 actions: list[Action] = [Fail(task, "frame", message)]
-                if hopeless or self.write_failures >= WRITE_FAILURES:
-                    actions += self._give_up(message)
+                # What is wrong with one frame says nothing about the next; what is wrong with the disk does.
+                if blame == "full disk" or self.write_failures >= WRITE_FAILURES:
+                    actions += self._give_up(f"not begun, because nothing can be written any more: {message}")
                 return actions + self._proceed()
             case Interrupted():
                 self.stopping = True

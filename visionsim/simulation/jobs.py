@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from visionsim.simulation.protocol import ErrorKind
 
@@ -25,6 +26,7 @@ __all__ = [
     "WorkerDied",
     "WorkerLeft",
     "WorkerReady",
+    "WriteBlame",
     "WriteFailed",
     "Written",
 ]
@@ -107,14 +109,17 @@ class Written:
     task: FrameTask
 
 
+WriteBlame = Literal["frame", "disk", "full disk"]
+"""Why a frame could not be written: what the worker delivered, the file system, or a disk without room."""
+
+
 @dataclass(frozen=True)
 class WriteFailed:
     """A frame was rendered but not written."""
 
     task: FrameTask
     message: str
-    hopeless: bool = False
-    """No frame can be written any more, such as on a full disk: begin nothing new."""
+    blame: WriteBlame = "frame"
 
 
 @dataclass(frozen=True)

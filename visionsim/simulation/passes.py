@@ -15,6 +15,7 @@ import numpy as np
 from visionsim.cameras import CameraModel, c2w_from_blender, camera_from_blender
 from visionsim.errors import DataError
 from visionsim.simulation.copies import PASS_NAME, Copies, decode, tell_apart
+from visionsim.simulation.visibility import Surface, visible_targets
 
 if TYPE_CHECKING:
     from visionsim.types import FloatImage, IdImage, Matrix
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Passes = Mapping[str, FloatImage]
     """Name of Blender's pass -> (H, W, C) float32, top row first."""
 
-__all__ = ["FLOW_FROM_GEOMETRY", "PASSES", "RenderPass", "View", "with_copies"]
+__all__ = ["FLOW_FROM_GEOMETRY", "FLOW_KINDS", "PASSES", "Neighbour", "RenderPass", "View", "with_copies"]
 
 BACKGROUND_DEPTH = 1e10
 """What Cycles writes into the depth pass where nothing was hit, in every version from 3.4 to 5.2."""
@@ -66,20 +67,39 @@ class View:
     """None: flow comes from Blender's vector pass."""
     copies: Copies | None = None
     """None: an object's id is all there is to tell."""
+    unknown_forward: frozenset[int] = frozenset()
+    """Ids of surfaces whose motion to the next frame is not known."""
+    unknown_backward: frozenset[int] = frozenset()
+    """Ids of surfaces whose motion from the previous frame is not known."""
+    previous: Neighbour | None = None
+    """The frame before; None unless occlusions are wanted."""
+    next: Neighbour | None = None
+    """The frame after; None unless occlusions are wanted."""
 
     @classmethod
     def from_reply(cls, reply: Mapping[str, Any]) -> View:
-        """Of a worker's answer to `render`."""
+        """The view of a worker's answer to `render`, without its neighbours."""
         camera, given = Camera.from_blender(reply["camera"]), reply.get("motion")
+        unknown = reply.get("unknown", {})
+        forward, backward = (frozenset(unknown.get(name, ())) for name in ("forward", "backward"))
         copies = None
         if "copies" in reply:
             with np.load(reply["copies"]) as arrays:
                 copies = Copies.from_arrays(arrays)
         if given is None:
-            return cls(camera, copies=copies)
+            return cls(camera, None, copies, forward, backward)
         previous, _, following = map(Camera.from_blender, given["cameras"])
         objects = {int(key): [np.array(m, np.float64) for m in three] for key, three in given["objects"].items()}
-        return cls(camera, Motion(previous, following, objects), copies)
+        return cls(camera, Motion(previous, following, objects), copies, forward, backward)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """The ground truth of the frame before or after."""
+
+    passes: Passes
+    """Blender's passes, ids of copies included."""
+    view: View
 
 
 @dataclass(frozen=True)
@@ -160,7 +180,29 @@ def flow_from_vectors(passes: Passes, camera: Camera) -> dict[str, Any]:
 
 
 def flow_from_geometry(passes: Passes, camera: Camera, motion: Motion) -> dict[str, Any]:
-    """Where each surface point is in the neighbouring frames, if nothing changes its shape.
+    """Where each surface point is in the neighbouring frames, if nothing changes its shape."""
+    targets = [Target(motion.next, motion.objects, 1, 2), Target(motion.previous, motion.objects, 1, 0)]
+    flow = np.concatenate([steps[:2] for steps in steps_to(passes, camera, targets)])
+    return dict(zip("RGBA", flow, strict=True))
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where surface points move to."""
+
+    camera: Camera
+    """The camera of that time."""
+    objects: Mapping[int, Sequence[Matrix]]
+    """Object id -> object-to-world (4, 4) at several times; absent objects stand still."""
+    now: int
+    """Index of the time that the points are from."""
+    then: int
+    """Index of the time that they move to."""
+
+
+def steps_to(passes: Passes, camera: Camera, targets: Sequence[Target], *, depths: bool = False) -> list[FloatImage]:
+    """(2, H, W) for each target: how far (pixels) each surface point moves to the right and down, 0 where there is
+    none; with `depths` (3, H, W): also its depth there, of the kind of the target's camera.
 
     The point of a pixel is on the ray through its centre, at its depth; what carries its object's matrix from now to
     then carries the point. In double precision: the result is as good as the depth.
@@ -168,43 +210,47 @@ def flow_from_geometry(passes: Passes, camera: Camera, motion: Motion) -> dict[s
     nothing = background(passes)
     depth = np.where(nothing, np.float32(1), get_pass(passes, "Depth")[..., 0])
     x, y = np.arange(depth.shape[1]) + 0.5, np.arange(depth.shape[0]) + 0.5
-    flow = np.empty((2, 2, *depth.shape), np.float32)
-    neighbours = [(motion.next.model, np.linalg.inv(motion.next.c2w), 2)]
-    neighbours += [(motion.previous.model, np.linalg.inv(motion.previous.c2w), 0)]
+    results = [np.empty((3 if depths else 2, *depth.shape), np.float32) for _ in targets]
+    to_camera = [np.linalg.inv(target.camera.c2w) for target in targets]
     for block in row_blocks(depth.shape):
         points = camera.model.unproject(x[None, :], y[block, None], depth[block].astype(np.float64))
-        for (u, v), (model, w2c, _) in zip(flow, neighbours, strict=True):
-            u[block], v[block] = steps(x[None, :], y[block, None], points, model, w2c @ camera.c2w)
-    rows, columns, moving = moving_pixels(passes, motion)
+        for target, w2c, result in zip(targets, to_camera, results, strict=True):
+            found = steps(x[None, :], y[block, None], points, target.camera.model, w2c @ camera.c2w)
+            for part, values in zip(result, found, strict=False):
+                part[block] = values
+    rows, columns, moving = moving_pixels(passes, targets[0].objects)
     if len(moving):
         points = camera.model.unproject(x[columns], y[rows], depth[rows, columns].astype(np.float64))
         numbers, which = np.unique(moving, return_inverse=True)
-        for (u, v), (model, w2c, time) in zip(flow, neighbours, strict=True):
-            carry = [w2c @ carried(number, motion.objects[number], time) @ camera.c2w for number in numbers]
+        for target, w2c, result in zip(targets, to_camera, results, strict=True):
+            carry = [w2c @ carried(number, target) @ camera.c2w for number in numbers]
             each = np.stack(carry, axis=-1)[..., which]
-            u[rows, columns], v[rows, columns] = steps(x[columns], y[rows], points, model, each)
-    np.copyto(flow, np.float32(0), where=nothing)
-    flow += 0  # Turns -0.0 into 0.0.
-    return dict(zip("RGBA", flow.reshape(4, *depth.shape), strict=True))
+            found = steps(x[columns], y[rows], points, target.camera.model, each)
+            for part, values in zip(result, found, strict=False):
+                part[rows, columns] = values
+    for result in results:
+        np.copyto(result, np.float32(0), where=nothing)
+        result += 0  # Turns -0.0 into 0.0.
+    return results
 
 
-def moving_pixels(passes: Passes, motion: Motion) -> tuple[Any, Any, Any]:
+def moving_pixels(passes: Passes, objects: Mapping[int, Sequence[Matrix]]) -> tuple[Any, Any, Any]:
     """Rows, columns and ids of the pixels whose object moves."""
-    if not motion.objects:
+    if not objects:
         return (np.empty(0, np.intp),) * 3
     ids = instance_ids(passes)
-    rows, columns = np.nonzero(np.isin(ids, np.array(list(motion.objects), np.uint32)))
+    rows, columns = np.nonzero(np.isin(ids, np.array(list(objects), np.uint32)))
     return rows, columns, ids[rows, columns]
 
 
-def carried(number: int, matrices: Sequence[Matrix], time: int) -> Matrix:
-    """(4, 4): from where an object's points are now to where they are at `time` (0 before, 2 after), in the world.
+def carried(number: int, target: Target) -> Matrix:
+    """(4, 4): from where an object's points are now to where they are then, in the world.
 
     Raises:
         DataError: it is flat now (scaled to nothing along an axis) and does not stay flat along that axis, so that its
             points have no one way.
     """
-    now, then = matrices[1], matrices[time]
+    now, then = (target.objects[number][time] for time in (target.now, target.then))
     inverse = np.eye(4)
     inverse[:3, :3] = np.linalg.pinv(now[:3, :3], rcond=1e-6)
     inverse[:3, 3] = -inverse[:3, :3] @ now[:3, 3]
@@ -215,8 +261,8 @@ def carried(number: int, matrices: Sequence[Matrix], time: int) -> Matrix:
     return result
 
 
-def steps(x: Any, y: Any, points: Matrix, model: CameraModel, m: Any) -> tuple[Matrix, Matrix]:
-    """How far (pixels) from x and y points (..., 3) are seen by a camera: to the right, and down.
+def steps(x: Any, y: Any, points: Matrix, model: CameraModel, m: Any) -> Iterator[Matrix]:
+    """How far (pixels) from x and y points (..., 3) are seen by a camera: to the right, and down; then their depth.
 
     `m` takes them to that camera's frame: (4, 4), or (4, 4, N) if each of N points has its own.
     """
@@ -227,8 +273,11 @@ def steps(x: Any, y: Any, points: Matrix, model: CameraModel, m: Any) -> tuple[M
         result += np.multiply(coordinates[1], row[1], out=part)
         result += np.multiply(coordinates[2], row[2], out=part)
         result += row[3]
-    u, v = model.project(np.moveaxis(moved, 0, -1))
-    return model.shorter_way(u - x), v - y
+    moved = np.moveaxis(moved, 0, -1)
+    u, v = model.project(moved)
+    yield model.shorter_way(u - x)
+    yield v - y
+    yield model.depth(moved)
 
 
 def instance_ids(passes: Passes) -> IdImage:
@@ -257,13 +306,53 @@ def to_instance_ids(passes: Passes, view: View) -> dict[str, Any]:
     return {"Y": instance_ids(passes)}
 
 
+def to_occlusions(passes: Passes, view: View) -> dict[str, Any]:
+    """Which motion is known, and which targets are visible; see `dataset.kinds`."""
+    ids, surface = instance_ids(passes), ~background(passes)
+    result = np.zeros(ids.shape, np.uint8)
+    flow = np.stack(list(to_flow_pair(passes, view).values()))
+    sides = (
+        (view.next, flow[:2], view.unknown_forward, 2, FORWARD_KNOWN, FORWARD_VISIBLE),
+        (view.previous, flow[2:], view.unknown_backward, 0, BACKWARD_KNOWN, BACKWARD_VISIBLE),
+    )
+    for neighbour, steps_there, unknown, time, known_bit, visible_bit in sides:
+        if neighbour is None:
+            raise DataError("the worker delivered no neighbouring frames, which occlusions are made from")
+        known = surface & ~np.isin(ids, np.array(sorted(unknown), np.uint32)) if unknown else surface
+        visible = visible_in(neighbour, passes, view, steps_there, ids, known, time)
+        result |= known * known_bit | visible * visible_bit
+    return {"Y": result}
+
+
+def visible_in(neighbour: Neighbour, passes: Passes, view: View, flow: Any, ids: IdImage, known: Any, time: int) -> Any:
+    """(H, W) bool: where the points of a view are visible in a neighbouring frame; `time` is 0 before, 2 after."""
+    camera, motion = view.camera, view.motion
+    seen = np.where(background(neighbour.passes), np.float32(np.inf), get_pass(neighbour.passes, "Depth")[..., 0])
+    there_ids = np.where(np.isinf(seen), np.uint32(0), instance_ids(neighbour.passes))
+    if motion is None:
+        pair = flow_from_vectors(neighbour.passes, neighbour.view.camera)
+        back = np.stack([pair[name] for name in ("RG" if time == 0 else "BA")])
+        return visible_targets(flow, ids, known, Surface(there_ids, seen, back), neighbour.view.camera.model)
+    there = motion.previous if time == 0 else motion.next
+    (back,) = steps_to(neighbour.passes, there, [Target(camera, motion.objects, time, 1)])
+    ((*_, depth),) = steps_to(passes, camera, [Target(there, motion.objects, 1, time)], depths=True)
+    return visible_targets(flow, ids, known, Surface(there_ids, seen, back), there.model, depth)
+
+
+FORWARD_KNOWN, FORWARD_VISIBLE, BACKWARD_KNOWN, BACKWARD_VISIBLE = map(np.uint8, (1, 2, 4, 8))
+"""The bits of occlusions."""
+
 PASSES = {
     "depths": RenderPass(("use_pass_z",), to_depth),
     "normals": RenderPass(("use_pass_normal", "use_pass_z"), to_camera_normals),
     "segmentations": RenderPass(("use_pass_object_index", "use_pass_z"), to_instance_ids),
     "flows": RenderPass(("use_pass_vector", "use_pass_z"), to_flow_pair),
+    "occlusions": RenderPass(("use_pass_vector", "use_pass_object_index", "use_pass_z"), to_occlusions),
 }
 """Kind of ground truth (a field of RenderConfig) -> how it is made."""
+
+FLOW_KINDS = frozenset({"flows", "occlusions"})
+"""Kinds of ground truth that are made from flow."""
 
 FLOW_FROM_GEOMETRY = ("use_pass_z", "use_pass_object_index")
 """What flow is made from where nothing deforms, in place of the vector pass."""

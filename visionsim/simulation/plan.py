@@ -258,8 +258,8 @@ def bytes_per_frame(config: RenderConfig) -> int:
     RLE files of the same kinds are half as large again.
     """
     picture = {"PNG": 2.0, "JPEG": 0.4, "OPEN_EXR": 3.0}[config.file_format] * config.bit_depth
-    packed = {"depths": 20.0, "normals": 70.0, "flows": 105.0, "segmentations": 1.5}
-    whole = {"depths": 32.0, "normals": 96.0, "flows": 128.0, "segmentations": 32.0}
+    packed = {"depths": 20.0, "normals": 70.0, "flows": 105.0, "segmentations": 1.5, "occlusions": 0.3}
+    whole = {"depths": 32.0, "normals": 96.0, "flows": 128.0, "segmentations": 32.0, "occlusions": 0.3}
     bits = whole if config.exr_codec == "NONE" else packed
     truth = sum(bits[name] for name in config.ground_truths) * (1.5 if config.exr_codec == "RLE" else 1.0)
     return int(config.width * config.height * (picture + truth) / 8) + 4096

@@ -36,6 +36,7 @@ from visionsim.simulation.jobs import (
     WorkerDied,
     WorkerLeft,
     WorkerReady,
+    WriteBlame,
     WriteFailed,
     Written,
 )
@@ -304,7 +305,8 @@ class Pool:
         if not isinstance(error, (OSError, VisionsimError)):
             logger.error("writing %s frame %d", task.sequence, task.frame, exc_info=error)
         text = str(error) if isinstance(error, VisionsimError) else f"{type(error).__name__}: {error}"
-        self._inbox.put(WriteFailed(task, text, hopeless=isinstance(error, DiskFull)))
+        blame: WriteBlame = "disk" if isinstance(error, OSError) else "frame"
+        self._inbox.put(WriteFailed(task, text, "full disk" if isinstance(error, DiskFull) else blame))
 
     def _worker_ended(self, number: int) -> None:
         talk = self._workers.pop(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from PIL import Image
 from visionsim import __version__
 from visionsim.colorize import colorize
 from visionsim.dataset.journal import FrameRecord, Journal, StoredFile, settings_digest
-from visionsim.dataset.kinds import frame_path
+from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.schema import info_document, transforms_document, write_document
+from visionsim.dataset.truth_files import write_truth
 from visionsim.errors import DataError
 from visionsim.files import flush_folder, make_folder, whole_file
-from visionsim.io.exr import read_passes, write_exr
+from visionsim.io.exr import read_passes
 from visionsim.io.images import SUFFIXES, clean_picture
-from visionsim.simulation.passes import PASSES, View, with_copies
+from visionsim.simulation.passes import PASSES, Neighbour, View, with_copies
 from visionsim.simulation.plan import SequencePlan, fps_of, step_of
 
 __all__ = ["FrameFormat", "write_documents", "write_frame"]
@@ -58,39 +59,51 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
     view = View.from_reply(reply)  # Refuses what we cannot describe before anything is written.
     files: dict[str, Path] = {}
     if form.kinds:
-        passes = load_passes(reply, form)
-        if view.copies is not None:
-            passes = with_copies(passes, view)
+        passes = load_passes(reply, view, form)
+        if "occlusions" in form.kinds:
+            previous, following = (neighbour_of(reply["neighbours"][side], form) for side in ("previous", "next"))
+            view = replace(view, previous=previous, next=following)
         for kind in form.kinds:
             channels = PASSES[kind].convert(passes, view)
-            files[kind] = place(folder, kind, frame, ".exr")
+            files[kind] = place(folder, kind, frame)
             with whole_file(files[kind], flush=False) as partial:
-                write_exr(partial, channels, form.exr_codec)
+                write_truth(partial, channels, form.exr_codec)
             if form.previews:
                 preview = colorize(kind, channels, flow_direction=form.flow_direction)
-                with whole_file(place(folder, kind, frame, ".png"), flush=False) as partial:
+                with whole_file(place(folder, kind, frame, KINDS[kind].preview_suffix), flush=False) as partial:
                     Image.fromarray(preview).save(partial)
     files["frames"] = place(folder, "frames", frame, SUFFIXES[form.file_format])
     with whole_file(files["frames"], flush=False) as partial:
         num_channels = clean_picture(Path(reply["picture"]), partial, form.file_format, form.exr_codec)
     for path in files.values():
         flush_folder(path.parent)  # All at the end: the first does it for the others, as far as the file system can.
-    for name in ("picture", "arrays", "multilayer", "copies"):
-        if name in reply:
-            Path(reply[name]).unlink()
+    for path in scratch_files(reply):
+        path.unlink()
     stored = {kind: StoredFile.of(folder, files[kind]) for kind in ("frames", *form.kinds)}
     return FrameRecord(frame, num_channels, reply["camera"], stored)
 
 
-def place(folder: Path, kind: str, frame: int, suffix: str) -> Path:
+def scratch_files(reply: Mapping[str, Any]) -> list[Path]:
+    """The files that a worker's answer names."""
+    found = [Path(reply[name]) for name in ("picture", "arrays", "multilayer", "copies") if name in reply]
+    return found + [path for neighbour in reply.get("neighbours", {}).values() for path in scratch_files(neighbour)]
+
+
+def place(folder: Path, kind: str, frame: int, suffix: str | None = None) -> Path:
     """Where a file goes; its folder is made."""
     path = folder / frame_path(kind, frame, suffix)
     make_folder(path.parent)
     return path
 
 
-def load_passes(reply: Mapping[str, Any], form: FrameFormat) -> dict[str, Any]:
-    """Blender's passes of a frame: name -> (H, W, C) float32, top row first.
+def neighbour_of(described: Mapping[str, Any], form: FrameFormat) -> Neighbour:
+    """The frame before or after one, as the worker describes it."""
+    view = View.from_reply(described)
+    return Neighbour(load_passes(described, view, form), view)
+
+
+def load_passes(reply: Mapping[str, Any], view: View, form: FrameFormat) -> Mapping[str, Any]:
+    """Blender's passes of a frame: name -> (H, W, C) float32, top row first; each copy has an id of its own.
 
     Raises:
         DataError: they have another size than the picture.
@@ -111,7 +124,7 @@ def load_passes(reply: Mapping[str, Any], form: FrameFormat) -> dict[str, Any]:
     for name, pixels in passes.items():
         if pixels.shape[:2] != shape:
             raise DataError(f"pass {name} is {pixels.shape[1]} x {pixels.shape[0]}, not {shape[1]} x {shape[0]} pixels")
-    return passes
+    return passes if view.copies is None else with_copies(passes, view)
 
 
 def write_documents(plan: SequencePlan, journal: Journal, frames: Sequence[int]) -> None:

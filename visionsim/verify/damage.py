@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from visionsim.dataset.journal import StoredFile
+from visionsim.dataset.truth_files import read_channels
 from visionsim.errors import DataError
 from visionsim.files import size_and_checksum
-from visionsim.io.exr import read_exr
 from visionsim.io.images import read_picture
 from visionsim.types import ProgressFn
 
@@ -94,7 +94,7 @@ def decoded(task: FileTask, before: Stamp) -> Look:
             picture = read_picture(path)
             form = "" if task.preview else picture_form(picture.channels, picture.bit_depth)
             return Look(before, size=size_of(picture.pixels), form=form)
-        channels = read_exr(path)
+        channels = read_channels(path)
     except DataError as exc:
         return Look(before, str(exc).replace(f": {path}", ""))
     if any(is_impossible(task.kind, pixels) for pixels in channels.values()):

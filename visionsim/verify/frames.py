@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from visionsim.dataset import truth_files
 from visionsim.dataset.index import PICTURES, StoredArray, open_array
 from visionsim.dataset.kinds import KINDS
 from visionsim.dataset.stores import frame_of
 from visionsim.errors import DataError
-from visionsim.io.exr import read_exr
 from visionsim.io.images import Picture, picture_of, read_picture
+from visionsim.verify import occlusion
 from visionsim.verify.geometry import Camera, Seen, bend, pixel_centres, reproject, spread3, unproject
 from visionsim.verify.report import Found
 
@@ -72,6 +73,8 @@ class FrameData:
     """(H, W) uint32."""
     flow: Any = None
     """(4, H, W) float64: forward x and y, backward x and y."""
+    occlusions: Any = None
+    """(H, W) uint8: bits, see `dataset.kinds`."""
     picture: Any = None
     """(H, W) float32, brightness."""
     broken: set[str] = field(default_factory=set)
@@ -227,6 +230,8 @@ def read_frame(expected: Expected, values: Mapping[str, Any], found: Found, *, p
             frame.ids = pixels[0]
         elif kind == "normals":
             frame.normals = pixels
+        elif kind == "occlusions":
+            frame.occlusions = pixels[0]
         else:
             frame.flow = pixels.astype(np.float64)
     found.count("files")
@@ -236,7 +241,7 @@ def read_frame(expected: Expected, values: Mapping[str, Any], found: Found, *, p
 def read_channels(expected: Expected, values: Mapping[str, Any], kind: str, file: str) -> Mapping[str, Any]:
     """Channel -> (H, W), of ground truth."""
     if kind not in expected.arrays:
-        return read_exr(expected.folder / file)
+        return truth_files.read_channels(expected.folder / file)
     pixels = from_array(expected, values, kind)
     channels = KINDS[kind].channels
     return dict(zip(channels, [pixels] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), strict=True))
@@ -340,6 +345,8 @@ def check_values(kind: str, pixels: Any, expected: Expected, frame: FrameData, f
                 "a key of labels, or 0",
                 lambda y, x: int(pixels[0, y, x]),
             )
+    elif kind == "occlusions":
+        wrong(occlusion.impossible(pixels[0]), "bits are set that cannot be", "0 to 15; 2 only with 1, 8 only with 4")
     else:
         infinite = wrong(~np.isfinite(pixels).all(axis=0), "flow is not finite", "finite")
         if np.isfinite(period) and not infinite:
@@ -363,6 +370,8 @@ def check_background(frame: FrameData, found: Found) -> None:
                 break
     if frame.flow is not None:
         masks["flows"] = frame.flow.any(axis=0)
+    if frame.occlusions is not None:
+        masks["occlusions"] = frame.occlusions != 0
     if len(masks) > 1:
         found.count("background")
     while len(masks) > 1:
@@ -389,7 +398,16 @@ def check_background(frame: FrameData, found: Found) -> None:
 
 
 def disagree(masks: Mapping[str, Any], kind: str, other: str) -> Any:
-    """(H, W) bool: where two kinds do not agree. What does not move has no flow: only some flow says something."""
-    if "flows" not in (kind, other):
-        return masks[kind] != masks[other]
-    return masks["flows"] & ~masks[kind if other == "flows" else other] if kind != other else np.zeros(1, bool)
+    """(H, W) bool: where two kinds do not agree.
+
+    A surface that does not move has no flow, and one of unknown motion no occlusions: these must only be 0 where there
+    is no surface, and flow where neither motion is known.
+    """
+    a, b = sorted((kind, other), key=PARTIAL.index) if {kind, other} <= set(PARTIAL) else (kind, other)
+    if b in PARTIAL and a not in PARTIAL:
+        a, b = b, a
+    return masks[a] & ~masks[b] if a in PARTIAL else masks[a] != masks[b]
+
+
+PARTIAL = ("flows", "occlusions")
+"""Kinds that may be 0 on a surface."""

@@ -206,15 +206,18 @@ def contents_of(folder: Path) -> Contents:
 
 def files_of(folder: Path, kind: str) -> Iterator[tuple[str, int, bool]]:
     """The files of a kind whose names are visionsim's: relative path, frame, and whether it is a preview; in order."""
-    stem = frame_path(kind, 0).stem.rpartition("_")[0]
-    wanted = {".png": False, ".jpg": False, ".exr": False} if kind == "frames" else {".exr": False, ".png": True}
+    stem = frame_path(kind, 0, "").name.rpartition("_")[0]
+    if kind == "frames":
+        wanted = {".png": False, ".jpg": False, ".exr": False}
+    else:
+        wanted = {KINDS[kind].suffix: False, KINDS[kind].preview_suffix: True}
     found = []
     try:
         entries = list(os.scandir(folder / kind))
     except OSError:
         return  # It is not there, or not a folder.
     for entry in entries:
-        match = re.fullmatch(rf"{stem}_(-?[0-9]+)(\.[a-z]+)", entry.name)
+        match = re.fullmatch(rf"{stem}_(-?[0-9]+)((_preview)?\.[a-z]+)", entry.name)
         if match and match[2] in wanted and entry.is_file():
             frame, path = int(match[1]), frame_path(kind, int(match[1]), match[2])
             if path.name == entry.name:

@@ -140,7 +140,7 @@ def check_frames(described: Described, found: Found) -> None:
         for key, kind in (("file_path", "frames"), *((row.key, kind) for kind, row in KINDS.items())):
             if key not in frame:
                 continue
-            wanted = str(frame_path(kind, frame["frame"], suffix if kind == "frames" else ".exr"))
+            wanted = str(frame_path(kind, frame["frame"], suffix if kind == "frames" else None))
             if frame[key] != wanted:
                 found.add(
                     "documents",

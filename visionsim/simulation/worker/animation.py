@@ -14,7 +14,7 @@ from typing import Any
 
 import bpy
 
-from visionsim.simulation.worker import compat, motion
+from visionsim.simulation.worker import change, compat, motion
 
 READS_FRAME = re.compile(r"\bframe_(current|current_final|float|subframe)\b")
 """In a driver's variable or expression: the scene's own frame number, which is not remapped as `frame` is."""
@@ -102,7 +102,7 @@ def simulations(scene: Any) -> list[Simulation]:
         found.append(Simulation(obj.name_full, kind, cache is not None and cache.is_baked, cache, modifier))
 
     world = scene.rigidbody_world
-    for obj in sorted(motion.objects_of(scene), key=lambda obj: obj.name_full):
+    for obj in sorted(change.objects_of(scene), key=lambda obj: obj.name_full):
         if obj.rigid_body is not None and obj.rigid_body.type == "ACTIVE" and world is not None and world.enabled:
             add(obj, "rigid body", world.point_cache)
         for modifier in obj.modifiers:
@@ -259,7 +259,7 @@ def simulations_not_slowed(scene: Any, between: bool) -> list[str]:
 def files_in_steps(scene: Any) -> list[str]:
     """Files with something for each whole frame, and nothing between."""
     found = []
-    for obj in sorted(motion.objects_of(scene), key=lambda obj: obj.name_full):
+    for obj in sorted(change.objects_of(scene), key=lambda obj: obj.name_full):
         if obj.type == "VOLUME" and obj.data.is_sequence:
             found.append(
                 f"the volume {obj.name_full!r} is a sequence of files, one for each frame: it will move in steps"

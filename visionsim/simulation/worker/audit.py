@@ -13,7 +13,7 @@ from typing import Any
 
 import bpy
 
-from visionsim.simulation.worker import animation, compat, motion
+from visionsim.simulation.worker import animation, change, compat
 from visionsim.simulation.worker.containment import Contained, cache_folder, point_caches
 from visionsim.simulation.worker.scene import animated_settings
 
@@ -24,11 +24,12 @@ def missing(scene: Any, contained: Contained, *, autoexec: bool) -> list[str]:
 
 
 def notices(scene: Any, contained: Contained, *, engine: str, stretch: float) -> list[str]:
-    """Another engine, file outputs, lattices as parents, simulations, what cannot be slowed.
+    """Errors at loading, another engine, file outputs, lattices as parents, simulations, what cannot be slowed.
 
     `engine` is the one that the file was saved for, `stretch` the multiplier.
     """
     return [
+        *contained.complaints,
         *another_engine(engine),
         *contained.outputs,
         *shaped_by_chance(scene),
@@ -109,7 +110,7 @@ def missing_files(scene: Any) -> list[str]:
         gone = [path for path in paths if not os.path.exists(path)]
         if gone:
             found.append(f"{what} {block.name_full!r} is missing: {in_short(gone)}")
-    for obj in sorted(motion.objects_of(scene), key=lambda obj: obj.name_full):
+    for obj in sorted(change.objects_of(scene), key=lambda obj: obj.name_full):
         for what, path in files_of_modifiers(obj):
             if not os.path.exists(path):
                 found.append(f"{what} of {obj.name_full!r} is missing: {path}")

@@ -153,6 +153,22 @@ def used_node_tree(material: Any) -> Any | None:
     return material.node_tree if VERSION >= (5, 0, 0) or material.use_nodes else None
 
 
+def displaces_geometry(material: Any) -> bool:
+    """Whether Cycles moves the surface by a material's displacement; the setting was its own before 4.1."""
+    owner = material if hasattr(material, "displacement_method") else material.cycles
+    return bool(owner.displacement_method != "BUMP")
+
+
+def has_adaptive_subdivision(scene: Any, obj: Any) -> bool:
+    """Whether Cycles divides an object's faces by their size in the picture; experimental before 5.0."""
+    last = obj.modifiers[-1] if obj.modifiers else None
+    if last is None or last.type != "SUBSURF" or not last.show_render:
+        return False
+    if hasattr(last, "use_adaptive_subdivision"):
+        return bool(last.use_adaptive_subdivision)
+    return scene.cycles.feature_set == "EXPERIMENTAL" and bool(obj.cycles.use_adaptive_subdivision)
+
+
 def surface_tree(material: Any) -> Any:
     """A material's node tree; before 5.0 a material may have none, and is diffuse in its viewport colour then."""
     if VERSION < (5, 0, 0) and not material.use_nodes:

@@ -26,6 +26,8 @@ from visionsim.simulation.worker import animation, compat
 class Contained:
     """What was found in a file, in words."""
 
+    complaints: list[str] = field(default_factory=list)
+    """What Blender reported when it loaded the file."""
     outputs: list[str] = field(default_factory=list)
     """What was switched off because it would have written files."""
     scripts: list[str] = field(default_factory=list)

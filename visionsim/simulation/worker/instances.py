@@ -20,7 +20,7 @@ import numpy as np
 from visionsim.simulation.config import time_stretch
 from visionsim.simulation.copies import CHANNELS, PASS_NAME, SAME_RANDOM, STEP_BITS
 from visionsim.simulation.worker import compat
-from visionsim.simulation.worker.motion import copied_by, kind, objects_of, why_deforming, why_nodes_vary
+from visionsim.simulation.worker.change import copied_by, kind, objects_of, why_changing, why_nodes_vary
 
 MAX_COPIES = 50_000
 """More copies than this share the id of their source: the table of ids would be larger than the pictures."""
@@ -86,7 +86,7 @@ class Instances:
         kinds = {pair: copy_kind(*pair) for pair in set(found.values())}
         classes = {instancer: instancer.get("class") for instancer, _ in kinds}
         table = {}
-        for number, path in enumerate(sorted(found, key=order), max(self.numbers.values()) + 1):
+        for number, path in enumerate(sorted(found, key=order), max(self.numbers.values(), default=0) + 1):
             instancer, source = found[path]
             label = classes[instancer]
             table[path] = [number, self.numbers[source], None if label is None else str(label), kinds[found[path]]]
@@ -258,4 +258,4 @@ def may_vary(obj: Any) -> bool:
         return True
     if any(modifier.type == "NODES" and why_nodes_vary(modifier) for modifier in obj.modifiers):
         return True
-    return obj.instance_type in ("VERTS", "FACES") and why_deforming(obj) is not None
+    return obj.instance_type in ("VERTS", "FACES") and why_changing(obj) is not None

@@ -14,187 +14,21 @@ from typing import Any
 import bpy
 
 from visionsim.simulation.worker import camera, compat
+from visionsim.simulation.worker.change import (
+    animates_transform_only,
+    copied_by,
+    has_handlers,
+    is_animated,
+    makes_copies,
+    may_move,
+    objects_of,
+    why_changing,
+)
+from visionsim.simulation.worker.displacement import is_constant
 from visionsim.simulation.worker.fault import WorkerFault
-
-RIGID_MODIFIERS = {
-    "ARRAY",
-    "BEVEL",
-    "DECIMATE",
-    "EDGE_SPLIT",
-    "MIRROR",
-    "MULTIRES",
-    "REMESH",
-    "SOLIDIFY",
-    "SUBSURF",
-    "TRIANGULATE",
-    "WEIGHTED_NORMAL",
-    "WELD",
-    "WIREFRAME",
-}
-"""Modifiers whose result depends on nothing but the mesh and their own settings, unless they refer to an object."""
 
 CACHED_FRAMES = 8
 """Neighbouring frames whose matrices are kept."""
-
-
-def is_animated(block: Any) -> bool:
-    """Whether anything drives an ID's properties."""
-    data = getattr(block, "animation_data", None)
-    return data is not None and bool(data.action or data.drivers or data.nla_tracks)
-
-
-def may_move(obj: Any) -> bool:
-    """Whether an object's matrix may differ from frame to frame."""
-    while obj is not None:
-        if is_animated(obj) or obj.constraints or obj.rigid_body is not None:
-            return True
-        if obj.parent is not None and (obj.parent_type != "OBJECT" or obj.parent.type == "CURVE"):
-            return True  # A bone, a vertex or the path of the parent may move though the parent does not.
-        obj = obj.parent
-    return False
-
-
-def kind(obj: Any) -> str:
-    """How an object may move during the animation, in the words of transforms.json."""
-    world = bpy.context.scene.rigidbody_world
-    if bpy.app.handlers.frame_change_pre or bpy.app.handlers.frame_change_post or (world is not None and world.enabled):
-        return "deforming"
-    if why_deforming(obj) is not None:
-        return "deforming"
-    return "rigid" if may_move(obj) else "static"
-
-
-def why_deforming(obj: Any) -> str | None:
-    """What may change an object's shape from frame to frame, or None if nothing can."""
-    if obj.type == "META":
-        return "is a metaball"
-    if obj.particle_systems:
-        return "has particles"
-    if obj.parent is not None and obj.parent_type in ("ARMATURE", "LATTICE"):
-        return "is deformed by its parent"
-    if any(getattr(obj.data, name, None) is not None for name in ("bevel_object", "taper_object", "follow_curve")):
-        return "is shaped by another curve"
-    for modifier in obj.modifiers:
-        if modifier.type == "NODES":
-            reason = why_nodes_vary(modifier)
-            if reason is not None:
-                return f"has the geometry nodes {modifier.name!r}, which {reason}"
-            continue
-        refers = any(
-            isinstance(getattr(modifier, prop.identifier), bpy.types.ID)
-            for prop in modifier.bl_rna.properties
-            if prop.type == "POINTER"
-        )
-        if modifier.type not in RIGID_MODIFIERS or refers:
-            return f"has the modifier {modifier.name!r} ({modifier.type.lower()})"
-    if obj.modifiers and is_animated(obj) and not animates_transform_only(obj):
-        return "has modifiers and animated settings"
-    if obj.data is not None and is_animated(obj.data):
-        return "has animated geometry"
-    keys = getattr(obj.data, "shape_keys", None)
-    if keys is not None and is_animated(keys):
-        return "has animated shape keys"
-    for slot in obj.material_slots:
-        tree = slot.material.node_tree if slot.material else None
-        if tree is not None and (is_animated(tree) or is_animated(slot.material)) and displaces(tree):
-            return f"has the animated material {slot.material.name!r}, which displaces"
-    return None
-
-
-TIME_NODES = {
-    "GeometryNodeBake",
-    "GeometryNodeInputActiveCamera",
-    "GeometryNodeInputSceneTime",
-    "GeometryNodeIsViewport",
-    "GeometryNodeSelfObject",
-    "GeometryNodeSimulationInput",
-    "GeometryNodeSimulationOutput",
-    "GeometryNodeViewportTransform",
-}
-"""Geometry nodes whose result may differ from frame to frame, or from render to viewport, though no input does."""
-
-REFERENCES = {"OBJECT", "COLLECTION", "IMAGE", "TEXTURE"}
-"""Types of sockets through which geometry nodes look at other data."""
-
-
-def why_nodes_vary(modifier: Any) -> str | None:
-    """What may change the result of geometry nodes from frame to frame, or None if nothing can."""
-    tree, trees = modifier.node_group, []
-    if tree is None:
-        return None
-    if compat.takes_data(tree, REFERENCES):
-        return "look at other data"
-    stack = [tree]
-    while stack:
-        tree = stack.pop()
-        if tree in trees:
-            continue
-        trees.append(tree)
-        if is_animated(tree):
-            return "are animated"
-        for node in tree.nodes:
-            if getattr(node, "node_tree", None) is not None:
-                stack.append(node.node_tree)
-            if node.bl_idname in TIME_NODES or node.bl_idname.startswith("GeometryNodeImport"):
-                return f"have the node {node.name!r}"
-            for socket in node.inputs:
-                if socket.type in REFERENCES and may_refer_to_change(socket):
-                    return f"look at other data in the node {node.name!r}"
-    return None
-
-
-def may_refer_to_change(socket: Any) -> bool:
-    """Whether what a reference socket names may move or deform; a linked one may name anything."""
-    if socket.is_linked:
-        return True
-    target = socket.default_value
-    if socket.type == "OBJECT":
-        parts = [target] if target is not None else []
-    elif socket.type == "COLLECTION":
-        parts = list(target.all_objects) if target is not None else []
-    else:
-        return target is not None
-    return any(may_move(part) or why_deforming(part) is not None for part in parts)
-
-
-def animates_transform_only(obj: Any) -> bool:
-    """Whether an object's own animation drives its location, rotation and scale and nothing else."""
-    if obj.animation_data is None or obj.animation_data.nla_tracks:
-        return False
-    transform = ("location", "rotation", "scale", "delta_")
-    return all(curve.data_path.startswith(transform) for curve in compat.curves_and_drivers(obj))
-
-
-def displaces(tree: Any) -> bool:
-    return any(node.type == "OUTPUT_MATERIAL" and node.inputs["Displacement"].is_linked for node in tree.nodes)
-
-
-def objects_of(scene: Any) -> set[Any]:
-    """The scene's objects and all that they bring in as instances."""
-    found: set[Any] = set()
-    stack = list(scene.objects)
-    while scene.background_set is not None:
-        scene = scene.background_set
-        stack += scene.objects
-    while stack:
-        obj = stack.pop()
-        if obj not in found:
-            found.add(obj)
-            if obj.instance_collection is not None:
-                stack.extend(obj.instance_collection.all_objects)
-    return found
-
-
-def makes_copies(obj: Any) -> bool:
-    """Whether an object instances others, or its own geometry."""
-    return obj.instance_type != "NONE" or any(modifier.type == "NODES" for modifier in obj.modifiers)
-
-
-def copied_by(obj: Any) -> list[Any]:
-    """What an object instances by itself, not by geometry nodes."""
-    if obj.instance_type == "COLLECTION":
-        return list(obj.instance_collection.all_objects) if obj.instance_collection else []
-    return list(obj.children) if obj.instance_type in ("VERTS", "FACES") else []
 
 
 def why_vector_pass(scene: Any, numbers: dict[Any, int], *, too_many_copies: bool) -> str | None:
@@ -204,12 +38,12 @@ def why_vector_pass(scene: Any, numbers: dict[Any, int], *, too_many_copies: boo
     """
     if scene.rigidbody_world is not None and scene.rigidbody_world.enabled:
         return "the scene has rigid body physics"
-    if bpy.app.handlers.frame_change_pre or bpy.app.handlers.frame_change_post:
+    if has_handlers():
         return "a script changes the scene at every frame"
     for obj in sorted(objects_of(scene), key=lambda obj: obj.name_full):
         if obj.hide_render and not is_animated(obj):
             continue
-        reason = why_deforming(obj) if obj in numbers else None
+        reason = why_changing(obj) if obj in numbers else None
         if reason is not None:
             return f"{obj.name_full!r} {reason}"
         if makes_copies(obj):
@@ -217,7 +51,7 @@ def why_vector_pass(scene: Any, numbers: dict[Any, int], *, too_many_copies: boo
             parts = [obj, *copied_by(obj)]
             if too_many_copies and any(map(may_move, parts)):
                 return f"{obj.name_full!r} makes copies that may move, and there are too many to tell them apart"
-            deforming = why_deforming(obj)
+            deforming = why_changing(obj)
             if deforming is not None:
                 return f"{obj.name_full!r} {deforming} and makes copies"
             # What modifiers make may differ from viewport to render, where its copies are looked for.
@@ -228,14 +62,6 @@ def why_vector_pass(scene: Any, numbers: dict[Any, int], *, too_many_copies: boo
 
 LENS = ("lens", "angle", "sensor", "shift", "ortho_scale", "type", "panorama_type", "fisheye", "latitude", "longitude")
 """Beginnings of the names of a camera's settings that decide where in its picture a point is seen."""
-
-
-def is_constant(curve: Any) -> bool:
-    """Whether an F-curve has the same value at all times; what a driver gives is not known."""
-    if hasattr(curve, "driver") or curve.modifiers or not curve.keyframe_points:
-        return False
-    points = curve.keyframe_points
-    return len({at[1] for point in points for at in (point.co, point.handle_left, point.handle_right)}) == 1
 
 
 def why_vectors_are_wrong(scene: Any) -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 from mathutils import Vector
 
 from visionsim.cameras import CameraModel, c2w_from_blender, camera_from_blender
-from visionsim.simulation.worker import camera, motion
+from visionsim.simulation.worker import camera, displacement
 from visionsim.simulation.worker.fault import WorkerFault
 
 UNTOUCHED = {"CURVES": "hair", "HAIR": "hair", "POINTCLOUD": "points", "VOLUME": "volume"}
@@ -123,7 +123,7 @@ def why_uncertain(obj: Any) -> str | None:
         return "holdout"
     for slot in obj.material_slots:
         tree = slot.material.node_tree if slot.material is not None else None
-        if tree is not None and motion.displaces(tree):
+        if tree is not None and displacement.displaces(tree):
             return "displacement"
         if tree is not None and lets_through(tree):
             return "transparency"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from visionsim.cameras import camera_from_blender
+from visionsim.cameras import c2w_from_blender, camera_from_blender
 from visionsim.errors import SceneError
 from visionsim.simulation.config import THREADS_VARIABLE, time_stretch
-from visionsim.simulation.worker import animation, camera, compat, motion
+from visionsim.simulation.worker import animation, camera, change, compat
 from visionsim.simulation.worker.containment import Contained, contained
 from visionsim.simulation.worker.fault import WorkerFault
 
@@ -58,15 +59,16 @@ def open_scene(blend: str, scratch: Path, *, autoexec: bool, addons: list[str]) 
     enable_addons(addons)
     # A file that fails to load leaves the one before it in place, and that would render happily.
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    try:
-        with contained(scratch, autoexec=autoexec) as found:
+    complaints: list[str] = []
+    with contained(scratch, autoexec=autoexec) as found:
+        try:
             bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False, use_scripts=autoexec)
-    except RuntimeError as exc:
-        reason = str(exc).replace("Error: ", "").strip().splitlines()
-        text = why_unreadable(blend, reason[0].rstrip(".") if reason else "unknown reason")
-        raise WorkerFault("scene", f"Blender {bpy.app.version_string} cannot open the file: {text}") from exc
+        except RuntimeError as exc:  # The operator reported an error, which it may also do about a file that is loaded.
+            complaints = [line.removeprefix("Error: ").rstrip(".") for line in str(exc).strip().splitlines()]
     if not bpy.data.filepath or not os.path.samefile(bpy.data.filepath, blend):
-        raise WorkerFault("scene", f"Blender {bpy.app.version_string} did not open the file")
+        text = why_unreadable(blend, complaints[0] if complaints else "unknown reason")
+        raise WorkerFault("scene", f"Blender {bpy.app.version_string} cannot open the file: {text}")
+    found.complaints += [f"Blender opened the file with an error: {line}" for line in complaints]
     enable_addons(addons)
     scene = bpy.context.scene
     if not any(layer.use for layer in scene.view_layers):
@@ -109,8 +111,12 @@ def main_layer(scene: Any) -> Any:
     return next(layer for layer in scene.view_layers if layer.use)
 
 
-def check_camera(scene: Any) -> None:
-    """Raise WorkerFault unless the scene has a camera whose images we can describe."""
+def check_camera(scene: Any, frames: Iterable[int] = ()) -> None:
+    """Raise WorkerFault unless the scene has a camera whose images can be described.
+
+    With `frames`, the camera must have a valid pose in one of them; the scene is set to each until one is found. A
+    camera that is wrong in some frames only costs those frames, not the scene.
+    """
     obj = scene.camera
     if obj is None:
         raise WorkerFault("scene", "the scene has no active camera; set one in Blender (Scene properties > Camera)")
@@ -120,6 +126,19 @@ def check_camera(scene: Any) -> None:
         camera_from_blender(camera.describe(scene, obj))
     except SceneError as exc:
         raise WorkerFault("scene", str(exc)) from exc
+    refusal: SceneError | None = None
+    for frame in frames:
+        scene.frame_set(frame)
+        evaluated = scene.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        try:
+            described = camera.describe(evaluated, evaluated.camera)
+            camera_from_blender(described)
+            c2w_from_blender(described["matrix_world"])
+            return
+        except SceneError as exc:
+            refusal = refusal or exc
+    if refusal is not None:
+        raise WorkerFault("scene", str(refusal)) from refusal
 
 
 def configure(scene: Any, settings: dict[str, Any]) -> str:
@@ -290,7 +309,7 @@ def object_table(numbers: dict[Any, int]) -> list[dict[str, Any]]:
             "name": obj.name_full,
             "class": class_of(obj),
             "collections": collections[obj],
-            "motion": motion.kind(obj),
+            "motion": change.kind(obj),
         }
         for obj, number in numbers.items()
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import sys
 import time
@@ -15,12 +16,25 @@ import bpy
 import numpy as np
 
 from visionsim.simulation.config import time_stretch
-from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, PASSES
+from visionsim.simulation.passes import FLOW_FROM_GEOMETRY, FLOW_KINDS, PASSES
 from visionsim.simulation.protocol import PROTOCOL, Hello
-from visionsim.simulation.worker import animation, audit, compat, editing, motion, queries, raycast, scene, truth, unlit
+from visionsim.simulation.worker import (
+    animation,
+    audit,
+    change,
+    compat,
+    editing,
+    motion,
+    queries,
+    raycast,
+    scene,
+    truth,
+    unlit,
+)
 from visionsim.simulation.worker.containment import Contained
 from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.instances import Instances
+from visionsim.simulation.worker.neighbours import Neighbours
 
 REQUESTS = ("about", "open", "perform", "ping", "render", "cast")
 
@@ -47,6 +61,7 @@ class Service:
         self.motion: motion.RigidMotion | None = None
         self.instances: Instances | None = None
         """None unless the scene has copies, and they are to be told apart."""
+        self.neighbours = Neighbours(scratch)
         self.stretch_to_simulate: Fraction | None = None
         # Of the file that is open.
         self.digest = self.engine = self.device = ""
@@ -168,9 +183,17 @@ class Service:
             *audit.notices(current, self.contained, engine=self.engine, stretch=stretch),
         ]
         self.truths = truths
+        self.neighbours.forget()
+        unseen = change.unseen_changes(current)
+        current.render.use_persistent_data = not unseen
+        if unseen:
+            sys.stderr.write(f"visionsim: every frame is built anew, which takes longer: {unseen[0]}\n")
         motion.show_in_viewport(current)
         found = Instances(current, scene.main_layer(current), self.numbers)
         found.find(copies, stretch)
+        if copies is None:  # Where the scene is opened again, it was checked.
+            first, last = current.frame_start * time_stretch(stretch), current.frame_end * time_stretch(stretch)
+            scene.check_camera(current, (math.ceil(first), math.floor(last)))
         if found.too_many and "segmentations" in truths:
             warnings.append(
                 f"{found.too_many} copies are too many for ids of their own: they have that of their source"
@@ -226,7 +249,7 @@ class Service:
     def _choose_flow(self, current: Any, copies: Instances) -> str:
         """Decide where flow comes from; returns it in words."""
         self.motion = self.hook.motion = None
-        if "flows" not in self.truths:
+        if not FLOW_KINDS.intersection(self.truths):
             return ""
         reason = motion.why_vector_pass(current, self.numbers, too_many_copies=bool(copies.too_many))
         if reason is not None:
@@ -256,7 +279,7 @@ class Service:
             self.stretch_to_simulate = None
         if self.motion is None:
             current.frame_set(frame)
-            if "flows" in self.truths and motion.cuts(current):
+            if FLOW_KINDS.intersection(self.truths) and motion.cuts(current):
                 motion.refuse_cut(current, frame)
         else:
             reply["motion"] = self.motion.around(frame)
@@ -269,9 +292,13 @@ class Service:
                 self.motion.check(frame, self.hook.camera, self.hook.matrices)
             if self.truths:
                 with frozen if current.render.use_motion_blur else nullcontext():
-                    reply.update(self._render_truth(current, name))
-                if self.hook.camera != reply["camera"]:
+                    found = self._render_truth(current, name)
+                if found["camera"] != reply["camera"]:
                     raise WorkerFault("frame", "the camera differs between the picture and its ground truth")
+                reply.update(found)
+        if "occlusions" in self.truths:
+            self.neighbours.keep(frame, found)
+            reply["neighbours"] = self.neighbours.around(frame, name, self._render_neighbour)
         reply["seconds"] = time.perf_counter() - started
         reply["memory"] = memory_held()
         return reply
@@ -302,7 +329,15 @@ class Service:
         if self.instances is not None:
             reply["copies"] = str(self.scratch / f"{name}.npz")
             np.savez(reply["copies"], **self.hook.copies)
+        reply["camera"] = self.hook.camera
         return reply
+
+    def _render_neighbour(self, frame: int, name: str) -> dict[str, Any]:
+        """Render the ground truth of another frame; leaves the scene there."""
+        current = bpy.context.scene
+        current.frame_set(frame)
+        scene.check_camera(current)
+        return self._render_truth(current, name)
 
     def _render_passes(self, current: Any, name: str) -> dict[str, Any]:
         tiled = max(self.hook.camera["width"], self.hook.camera["height"]) > scene.MAX_TILE_SIZE
