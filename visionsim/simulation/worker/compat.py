@@ -208,3 +208,19 @@ def show_all_children(settings: Any) -> None:
     """Show as many child particles in the viewport as in a render; the viewport's number was renamed after 4.0."""
     name = "child_percent" if hasattr(settings, "child_percent") else "child_nbr"
     setattr(settings, name, settings.rendered_child_count)
+
+
+def instances_have_ids(evaluated: Any) -> bool | None:
+    """Whether the instances that geometry nodes make have an `id`; None before 4.5, where Python cannot look."""
+    if not hasattr(evaluated, "evaluated_geometry"):
+        return None
+    stack = [evaluated.evaluated_geometry()]
+    while stack:
+        geometry = stack.pop()
+        points = geometry.instances_pointcloud()
+        if points is None:
+            continue
+        if len(points.points) > 1 and "id" not in points.attributes:
+            return False
+        stack += [part for part in geometry.instance_references() if hasattr(part, "instances_pointcloud")]
+    return True

@@ -94,8 +94,8 @@ def show_in_viewport(scene: Any) -> None:
         for system in obj.particle_systems:
             system.settings.display_percentage = 100
             compat.show_all_children(system.settings)
-    for collection in scene.collection.children_recursive:
-        if not collection.hide_render:
+    for collection in bpy.data.collections:  # Also those that are only instanced.
+        if collection.hide_viewport and not collection.hide_render:
             collection.hide_viewport = False
     for layer in scene.view_layers:
         stack = [layer.layer_collection]
@@ -103,13 +103,15 @@ def show_in_viewport(scene: Any) -> None:
             current = stack.pop()
             current.hide_viewport = False
             stack.extend(current.children)
-    for obj in scene.objects:
+    for obj in objects_of(scene):
         for curve in compat.curves_and_drivers(obj):
             if curve.data_path == "hide_viewport":
                 curve.mute = True
-        obj.hide_viewport = False
-        for layer in scene.view_layers:
-            if obj.name in layer.objects:
+        if obj.hide_viewport:  # To set it anyway would have Blender build all its relations anew.
+            obj.hide_viewport = False
+    for layer in scene.view_layers:
+        for obj in layer.objects:
+            if obj.hide_get(view_layer=layer):
                 obj.hide_set(False, view_layer=layer)
 
 

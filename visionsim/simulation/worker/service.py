@@ -208,14 +208,18 @@ class Service:
                 )
         passes = {name for truth in truths for name in PASSES[truth].enable}
         if self.motion is not None:
-            passes = passes - {"use_pass_vector"} | set(FLOW_FROM_GEOMETRY)
+            needed = set(FLOW_FROM_GEOMETRY) if self.motion.anything_moves else {"use_pass_z"}
+            passes = passes - {"use_pass_vector"} | needed
         if "use_pass_vector" in passes:
             # Before the first render, and for good: with it geometry has motion, and Blender 5.0.1 crashes when it is
             # switched on between two renders of static geometry with persistent data.
             scene.main_layer(current).use_pass_vector = True
-        self.instances = found if found.ids and "use_pass_object_index" in passes else None
-        if self.instances is not None:
-            self.instances.mark()
+        if "use_pass_object_index" in passes:
+            scene.refuse_too_many(self.known_ids)
+        if "use_pass_object_index" in passes or flow:
+            found.refuse_confusion()
+            warnings += found.notices()
+        self.instances = found if "use_pass_object_index" in passes and found.mark() else None
         if truths:
             sys.stderr.write(f"visionsim: ground truth leaves light out {unlit.install()}\n")
         numbers = None
@@ -252,14 +256,16 @@ class Service:
         if not FLOW_KINDS.intersection(self.truths):
             return ""
         reason = motion.why_vector_pass(current, self.numbers, too_many_copies=bool(copies.too_many))
+        rigid = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies.matrices)
+        if reason is None and rigid.anything_moves and len(self.known_ids) > scene.MAX_OBJECT_ID:
+            reason = "there are too many objects to tell apart the ones that move"
         if reason is not None:
             wrong = motion.why_vectors_are_wrong(current)
             if wrong is not None:
                 text = f"flow has to come from Blender's vector pass ({reason}), which {wrong}"
                 raise WorkerFault("scene", f"{text}, or leave out --render-config.flows")
             return f"from Blender's vector pass: {reason}"
-        self.motion = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies.matrices)
-        self.hook.motion = self.motion
+        self.motion = self.hook.motion = rigid
         return "from depth and the matrices of camera and objects: nothing deforms"
 
     def render(self, frame: int, name: str) -> dict[str, Any]:
