@@ -21,7 +21,7 @@ Damage = Callable[[Path, list[int]], "set[str]"]
 
 
 def file_of(kind: str, frame: int) -> str:
-    return str(frame_path(kind, frame, ".png" if kind == "frames" else ".exr"))
+    return str(frame_path(kind, frame, ".png" if kind == "frames" else None))
 
 
 def edit(root: Path, kind: str, frame: int, change: Callable[[dict[str, Any]], dict[str, Any]]) -> set[str]:

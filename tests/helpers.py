@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "visionsim"
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     """Poll until `condition()` is true and return it; the machine may be busy."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):

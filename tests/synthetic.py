@@ -28,7 +28,7 @@ from visionsim.dataset.schema import info_document, transforms_document, write_d
 from visionsim.io.exr import write_exr
 
 WIDTH, HEIGHT, NUM_FRAMES, FIRST = 120, 80, 7, 5
-KINDS = ("depths", "normals", "segmentations", "flows")
+KINDS = ("depths", "normals", "segmentations", "flows", "occlusions")
 LABELS = {
     "1": {"name": "Floor", "path": "Floor", "class": "floor", "motion": "static"},
     "2": {"name": "Wall", "path": "Wall", "class": "wall", "motion": "static"},
@@ -114,7 +114,12 @@ def look(frame: int, camera: str = "perspective") -> View:
     x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
     start = model.unproject(x, y, 0.0)
     rays = (model.unproject(x, y, 1.0) - start) @ c2w[:3, :3].T
-    origin = start @ c2w[:3, :3].T + c2w[:3, 3]
+    return hit(start @ c2w[:3, :3].T + c2w[:3, 3], rays, frame, c2w)
+
+
+def hit(origin: np.ndarray, rays: np.ndarray, frame: int, c2w: np.ndarray) -> View:
+    """What rays (H, W, 3) hit first."""
+    x = rays[..., 0]
     best, ids = np.full(x.shape, np.inf), np.zeros(x.shape, np.uint32)
     normals = np.zeros((*x.shape, 3))
 
@@ -163,6 +168,26 @@ def flow_of(view: View, frame: int, camera: str = "perspective") -> dict[str, np
     return channels
 
 
+def occlusions_of(view: View, frame: int, camera: str = "perspective") -> np.ndarray:
+    """(H, W) uint8: all motion is known; targets are visible if nothing is nearer on the ray to them."""
+    result = np.zeros(view.ids.shape, np.uint8)
+    for bit, other in ((1, frame + 1), (4, frame - 1)):
+        there = view.points.copy()
+        there[view.ids == 4] += ball_at(4, other) - ball_at(4, frame)
+        described = camera_at(other, camera)
+        model, c2w = camera_from_blender(described), c2w_from_blender(described["matrix_world"])
+        places, depth = project(there, model, c2w)
+        x, y = places[..., 0], places[..., 1]
+        if np.isfinite(model.period):
+            x = x % model.period
+        start = model.unproject(x, y, 0.0)
+        rays = (model.unproject(x, y, 1.0) - start) @ c2w[:3, :3].T
+        nearest = hit(start @ c2w[:3, :3].T + c2w[:3, 3], rays, other, c2w).depth
+        visible = model.shows(x, y) & (depth > 0) & (nearest >= depth * (1 - 1e-6))
+        result += np.where(view.ids > 0, bit + 2 * bit * visible, 0).astype(np.uint8)
+    return result
+
+
 @cache
 def seen(frame: int, camera: str) -> View:
     return look(frame, camera)
@@ -173,7 +198,7 @@ def content_of(kind: str, frame: int, camera: str) -> bytes:
     """A frame's file: made once in a process, as most tests want one that another has had."""
     view = seen(frame, camera)
     with tempfile.TemporaryDirectory() as made:
-        path = Path(made) / frame_path(kind, frame, ".png" if kind == "frames" else ".exr").name
+        path = Path(made) / frame_path(kind, frame, ".png" if kind == "frames" else None).name
         if kind == "frames":
             Image.fromarray(texture(view, frame)).save(path)
         elif kind == "depths":
@@ -182,6 +207,8 @@ def content_of(kind: str, frame: int, camera: str) -> bytes:
             write_exr(path, {name: view.normals[..., i].astype(np.float32) for i, name in enumerate("RGB")})
         elif kind == "segmentations":
             write_exr(path, {"Y": view.ids})
+        elif kind == "occlusions":
+            Image.fromarray(occlusions_of(view, frame, camera)).save(path)
         else:
             write_exr(path, flow_of(view, frame, camera))
         return path.read_bytes()

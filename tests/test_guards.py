@@ -6,6 +6,7 @@ Each test looks at all modules that a rule is about, and fails with those that b
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -46,7 +47,7 @@ MAY_IMPORT = {
     "exports": {"dataset", "io", "cameras", "color", "optional", "parallel"},
     "interpolate": {"io", "cameras"},
     "verify": {"dataset", "io", "cameras", "parallel"},
-    "simulation": {"verify", "dataset", "io", "cameras", "colorize"},
+    "simulation": {"verify", "dataset", "io", "cameras", "colorize", "parallel"},
     "preview": {"parallel", "optional", "simulation", "dataset", "io", "cameras", "colorize", "color"},
     "viewer": {"dataset", "io", "cameras", "colorize"},
     "cli": {
@@ -288,3 +289,23 @@ def test_exception_is_also_the_builtin_a_caller_expects(name, builtin):
     from visionsim import errors
 
     assert issubclass(getattr(errors, name), builtin)
+
+
+def test_cores_are_counted_in_one_place_that_knows_containers():
+    """`visionsim doctor` also tells how many there are besides ours."""
+    counting = {name_of(path) for path in MODULES if re.search(r"sched_getaffinity|cpu_count", path.read_text())}
+    assert counting == {"visionsim.parallel", "visionsim.simulation.doctor"}
+
+
+def test_what_is_kept_of_files_is_kept_by_their_state():
+    """A cache by path alone gives old data when a folder was written anew in the same process."""
+    wrong = {
+        f"{name_of(path)}.{node.name}"
+        for path in MODULES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef)
+        and any("cache" in ast.unparse(d) and "cached_property" not in ast.unparse(d) for d in node.decorator_list)
+        and any(argument.annotation and "Path" in ast.unparse(argument.annotation) for argument in node.args.args)
+        and not any(argument.annotation and "State" in ast.unparse(argument.annotation) for argument in node.args.args)
+    }
+    assert wrong == set()

@@ -1,9 +1,11 @@
-"""Work spread over processes, with results as they come, or over threads that work ahead, with results in order."""
+"""Work spread over processes, with results as they come, or over threads that work ahead, with results in order;
+and how many cores there are for it."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import multiprocessing
 import os
 import queue
@@ -14,11 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TypeVar
 
 from visionsim.errors import VisionsimError
 
-__all__ = ["Meter", "ahead", "each", "processes", "tick"]
+__all__ = ["Meter", "ahead", "each", "num_cores", "processes", "tick"]
 
 AHEAD = 2
 """Items that each thread may be ahead of who takes them."""
@@ -143,7 +146,7 @@ def ahead(
         items: taken from as threads are free.
         threads: how many; by default as many as there are cores.
     """
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or num_cores()
     with ThreadPoolExecutor(threads, thread_name_prefix="ahead") as pool:
         left = iter(items)
         calls = deque((item, pool.submit(function, item)) for item in itertools.islice(left, threads * AHEAD))
@@ -156,3 +159,40 @@ def ahead(
         finally:
             for _, call in calls:
                 call.cancel()
+
+
+# Cores, as far as the system and its containers let us have them.
+
+SYSTEM = Path("/")
+"""Where `proc` and `sys` are; for tests."""
+
+
+def num_cores() -> int:
+    """Cores that this process may use: not those that others were given, nor more than its container's share."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for group in control_groups():
+        # "200000 100000": so many microseconds of each period; "max" if there is no limit.
+        quota, _, period = first_line(group / "cpu.max").partition(" ")
+        if quota.isdecimal() and period.isdecimal():
+            cores = min(cores, math.ceil(int(quota) / int(period)))
+    return max(1, cores)
+
+
+def control_groups() -> Iterator[Path]:
+    """The control groups (version 2) that we are in, inner ones first: each may have limits."""
+    top = SYSTEM / "sys/fs/cgroup"
+    path = first_line(SYSTEM / "proc/self/cgroup", begins="0::")
+    inner = top / path.removeprefix("0::").lstrip("/")
+    while path and inner != top:
+        yield inner
+        inner = inner.parent
+    yield top  # In a container the limits are here, as seen from inside.
+
+
+def first_line(path: Path, begins: str = "") -> str:
+    """The first line that begins so; empty if there is none, or no such file."""
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith(begins)), "")

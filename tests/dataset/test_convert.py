@@ -240,6 +240,16 @@ def test_again_does_nothing_and_after_damage_only_what_was_damaged(tmp_path) -> 
     frames.assert_all_same(out)
 
 
+def test_folder_that_was_written_anew_is_read_anew(tmp_path) -> None:
+    """In the same process, which keeps the index of what it reads."""
+    source = frames.write(tmp_path / "s", range(3, 9))
+    convert(source, tmp_path / "first", "arrays")
+    shutil.rmtree(source)
+    frames.write(tmp_path / "s", range(20, 30), picture="float32")
+    assert convert(source, tmp_path / "second", "arrays").exit_code == 0
+    frames.assert_all_same(tmp_path / "second", range(20, 30), picture="float32")
+
+
 def test_sequences_keep_their_places_and_splits(tmp_path) -> None:
     root = tmp_path / "root"
     names = ("renders/a/001-00003-00005", "renders/b/001-00003-00005")

@@ -31,7 +31,7 @@ LABELS = {"1": {"name": "Cube", "path": "Cube", "class": "object", "motion": "st
 def record(frame: int, kinds=(), x: float = 0.0, **camera) -> FrameRecord:
     """A frame whose camera stands at (x, 0, 4)."""
     matrix = [[1, 0, 0, x], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]]
-    paths = {kind: frame_path(kind, frame, ".png" if kind == "frames" else ".exr") for kind in ("frames", *kinds)}
+    paths = {kind: frame_path(kind, frame, ".png" if kind == "frames" else None) for kind in ("frames", *kinds)}
     files = {kind: StoredFile(path.as_posix(), 1, "00000000") for kind, path in paths.items()}
     return FrameRecord(frame, 4, camera_values(**{"matrix_world": matrix, **camera}), files)
 
@@ -70,7 +70,7 @@ def test_camera_values_that_never_change_stand_at_the_top(document):
     assert {"type", "lens", "angle_x", "sensor_fit"} <= set(described)
     assert set(document["frames"][0]) == {
         "file_path", "depth_file_path", "normal_file_path", "segmentation_file_path", "flow_file_path",
-        "transform_matrix", "frame", "time",
+        "occlusion_file_path", "transform_matrix", "frame", "time",
     }  # fmt: skip
 
 

@@ -52,6 +52,16 @@ def test_bit_that_flipped_is_found_by_the_journal(folder) -> None:
     assert problems(folder) == [("journal", "frames.npy", 7)]
 
 
+def test_array_that_was_written_anew_is_read_anew(folder) -> None:
+    (folder / ".visionsim" / "journal.jsonl").unlink()
+    assert problems(folder) == []
+    depths = np.load(folder / "depths.npy")
+    depths[1, 40, 60] = -1
+    np.save(folder / "depths.new.npy", depths)
+    (folder / "depths.new.npy").replace(folder / "depths.npy")
+    assert [(check, file) for check, file, _ in problems(folder)] == [("files", "depths.npy")]
+
+
 def test_values_that_cannot_be_are_found_without_a_journal(folder) -> None:
     (folder / ".visionsim" / "journal.jsonl").unlink()
     depths = np.load(folder / "depths.npy", mmap_mode="r+")

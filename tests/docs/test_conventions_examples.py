@@ -17,7 +17,7 @@ from visionsim.cameras import camera_from_blender
 from visionsim.dataset.journal import FrameRecord, Journal, StoredFile
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.schema import info_document, read_document, transforms_document, write_document
-from visionsim.io.exr import write_exr
+from visionsim.dataset.truth_files import write_truth
 
 CONVENTIONS = REPOSITORY / "docs" / "conventions.md"
 DATASET_FORMAT = REPOSITORY / "docs" / "dataset-format.md"
@@ -77,7 +77,18 @@ def truth(frame: int) -> dict[str, dict[str, np.ndarray]]:
         "normals": {name: normals[..., i] for i, name in enumerate("RGB")},
         "segmentations": {"Y": ids},
         "flows": {name: flow[..., i] for i, name in enumerate("RGBA")},
+        "occlusions": {"Y": np.where(ids > 0, seen_in_neighbours(flow), 0).astype(np.uint8)},
     }
+
+
+def seen_in_neighbours(flow: np.ndarray) -> np.ndarray:
+    """(H, W): the bits of a scene in which nothing hides anything."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    bits = np.zeros((HEIGHT, WIDTH), int)
+    for known, u, v in ((1, flow[..., 0], flow[..., 1]), (4, flow[..., 2], flow[..., 3])):
+        inside = (x + u >= 0) & (x + u < WIDTH) & (y + v >= 0) & (y + v < HEIGHT)
+        bits += known + 2 * known * inside
+    return bits
 
 
 def write_frame(folder: Path, frame: int) -> FrameRecord:
@@ -86,7 +97,7 @@ def write_frame(folder: Path, frame: int) -> FrameRecord:
     for path in paths.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     for kind, channels in truth(frame).items():
-        write_exr(paths[kind], channels)
+        write_truth(paths[kind], channels, "ZIP")
     Image.new("RGBA", (WIDTH, HEIGHT), (frame, 20, 30, 255)).save(paths["frames"])
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = R, position(frame)
@@ -230,6 +241,13 @@ def test_flow_goes_forward_and_back_and_tells_what_moves(example):
     assert np.allclose(example["target"][floor][:, 0], example["x"][floor] - shift, atol=1e-5)
     assert np.allclose(example["pixels_per_second"], example["forward"] * 48)
     assert np.all(example["forward"][~example["hit"]] == 0)
+
+
+def test_occlusions_tell_what_leaves_the_picture(example):
+    target, hit = example["target"], example["hit"]
+    inside = (target >= 0).all(-1) & (target < [WIDTH, HEIGHT]).all(-1)
+    assert np.array_equal(example["visible"], hit & inside) and example["hidden"].any()
+    assert np.array_equal(example["known"], hit)
 
 
 def test_frames_time_and_picture(example):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import bpy
 import numpy as np
@@ -73,3 +74,17 @@ def nodes_of_panel():
 def nodes_of_panel_in(path):
     bpy.ops.wm.open_mainfile(filepath=path)
     return nodes_of_panel()
+
+
+def stumble_once():
+    """Let the next pose of the camera end with an exception that nobody foresaw, the first time."""
+    editing = sys.modules["visionsim.simulation.worker.editing"]
+    if hasattr(editing, "right"):
+        return
+    editing.right = editing.pose_camera
+
+    def pose_camera(*args, **kwargs):
+        editing.pose_camera = editing.right
+        raise MemoryError("injected")
+
+    editing.pose_camera = pose_camera

@@ -28,9 +28,10 @@ from visionsim.errors import (
     WorkerCrashed,
 )
 from visionsim.io.exr import read_exr
+from visionsim.parallel import num_cores
 from visionsim.simulation.blender import BlenderClient, BlenderClients, render_job
 from visionsim.simulation.config import RenderConfig
-from visionsim.simulation.host import num_cores, threads_of
+from visionsim.simulation.host import threads_of
 from visionsim.simulation.plan import Plan
 
 HERE = Path(__file__).parent
@@ -269,6 +270,39 @@ def test_own_code_changes_the_scene_and_answers(shared, box, tmp_path) -> None:
         assert added["names"][1] not in client.query(SCRIPT, "names")  # What failed has left nothing behind.
 
     shared.apply(job)
+
+
+def test_edit_is_done_when_the_worker_says_so(shared, box, tmp_path) -> None:
+    def job(client: BlenderClient) -> None:
+        prepare(client, box, tmp_path)
+        client.call(SCRIPT, "stumble_once")
+        client.position_camera([0.5, 0, 0], look_at=[0.5, 1, 0])
+        client.render_frame(1)
+        (row,) = transforms(tmp_path)["frames"]
+        assert np.array(row["transform_matrix"])[:3, 3] == pytest.approx([0.5, 0, 0])
+        before = client.animation_range()
+        for wrong in ({"start": 1, "end": 2**40}, {"start": -5}, {"end": 2_000_000}):
+            with pytest.raises(ConfigError, match=r"frames -?\d+ to \d+: "):
+                client.set_animation_range(**wrong)
+        assert client.animation_range() == before
+
+    shared.apply(job)
+
+
+def test_another_process_refuses_a_script_that_was_edited_meanwhile(box, tmp_path) -> None:
+    script = tmp_path / "paint.py"
+    script.write_text("import bpy\ndef paint():\n    bpy.data.objects.new('First', None)\n")
+    with BlenderClient.spawn(executable=EXECUTABLE) as client:
+        prepare(client, box, tmp_path / "out")
+        client.call(script, "paint")
+        script.write_text("import bpy\ndef paint():\n    bpy.data.objects.new('Second', None)\n")
+        assert "First" in client.query(SCRIPT, "names")  # This process has called it already.
+        os.kill(worker_pids()[0], signal.SIGKILL)
+        with pytest.raises(ScriptError, match=r"paint.py was changed after paint\(\) was called"):
+            client.query(SCRIPT, "names")
+        with pytest.raises(SceneError, match=r"paint.py was changed after paint\(\) was called"):
+            client.render_frame(1)
+        assert not (tmp_path / "out" / "frames").exists()
 
 
 def test_own_code_changes_a_material_that_ground_truth_has_left_unlit(shared, box, tmp_path) -> None:

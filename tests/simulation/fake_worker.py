@@ -75,7 +75,9 @@ class Worker:
         name = f"{request.do} {what}"
         behaviour, times = self.script.get("tasks", {}).get(name, ("", 0))
         if self.attempt(name) <= times:
-            refusal = self.misbehave(behaviour, request.id)
+            if behaviour.startswith("leave, "):
+                Path(f"{request.arguments['name']}.picture").write_text("half")
+            refusal = self.misbehave(behaviour.removeprefix("leave, "), request.id)
             if refusal is not None:
                 self.say(encode(refusal))
                 return
@@ -122,12 +124,18 @@ class Worker:
             case "hang":
                 time.sleep(LONG)
             case "die, child stays":
-                subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(20)"])
+                subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(3600)"])
                 os._exit(11)
             case "slow":
                 time.sleep(0.3)
-            case "work" | "work a second":
-                until = time.process_time() + (2.0 if behaviour == "work" else 1.0)
+            case "gate":
+                while not (self.state / "gate").exists():
+                    time.sleep(0.01)
+            case "slow until gate":
+                if not (self.state / "gate").exists():
+                    time.sleep(0.3)
+            case "work":
+                until = time.process_time() + 3.0
                 while time.process_time() < until:
                     pass
             case "flood":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,10 @@ class Fakes:
         # Without site-packages Python starts in a fraction of the time.
         return [sys.executable, "-S", "-E", str(FAKE_WORKER), json.dumps(script)]
 
+    def open_gate(self) -> None:
+        """Let workers go on that wait at the gate, and all that come to it."""
+        (self.state / "gate").touch()
+
     def pids(self) -> list[int]:
         """Of all workers that were ever started."""
         return [int(path.stem) for path in self.state.glob("*.pid")]
@@ -33,6 +38,30 @@ class Fakes:
     def attempts(self, name: str) -> int:
         """How often workers were asked for it, such as `render 3`."""
         return len(list(self.state.glob(f"{name}.*")))
+
+
+class Clock:
+    """Stands in for the module `time`: its time passes only while a condition holds.
+
+    So nothing is late because the machine is busy, but only what the test means to be late.
+    """
+
+    def __init__(self, passes: Callable[[], bool]) -> None:
+        self._passes = passes
+        self._shown = 0.0
+        self._last: float | None = None
+        """When it was last looked at, if time passed then."""
+
+    def turn(self, seconds: float) -> None:
+        """Let it be later."""
+        self._shown += seconds
+
+    def monotonic(self) -> float:
+        now = time.monotonic()
+        if self._last is not None:
+            self._shown += now - self._last
+        self._last = now if self._passes() else None
+        return self._shown
 
 
 @dataclass

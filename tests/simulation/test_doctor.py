@@ -152,7 +152,7 @@ def test_file_system_without_locks_is_told(tmp_path, monkeypatch):
 
 
 def test_scratch_without_memory_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor, "scratch_folder", lambda: None)
+    monkeypatch.setattr(doctor, "memory_folder", lambda room: None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(doctor, "free_bytes", lambda folder: 100 * GB)
     assert "on a disk" in doctor.check_scratch().text

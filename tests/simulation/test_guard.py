@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,31 +13,32 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import REPOSITORY, exists, running, wait_until
-from visionsim.simulation.guard import Guard
+from visionsim.simulation.guard import Guard, memory_folder
 
 PARENT = """
-import json, sys
+import json, sys, tempfile
 from pathlib import Path
 from visionsim.simulation import guard, pool
 from tests.simulation.fakes import Client
 from visionsim.simulation.jobs import Job
 
-command, scratch = json.loads(sys.argv[1])
-guard.scratch_folder = lambda: scratch
+command, scratch, memory = json.loads(sys.argv[1])
+tempfile.tempdir = scratch
+guard.memory_folder = lambda room: Path(memory)
 with pool.Pool(command, Client(), jobs=3) as started:
     started.run([Job("a", "s", tuple(range(100)))])
 """
 
 
 KILLED_AT_ONCE = """
-import os, pathlib, signal, sys
+import os, pathlib, signal, sys, tempfile
 from visionsim.simulation import guard
 
 def make(path, mode):
     os.mkdir(path, mode)
     os.kill(os.getpid(), signal.SIGKILL)
 
-guard.scratch_folder = lambda: sys.argv[1]
+tempfile.tempdir = sys.argv[1]
 pathlib.Path.mkdir = make
 guard.Guard()
 """
@@ -51,20 +53,29 @@ def scratch(tmp_path, monkeypatch) -> Path:
     """Where scratch folders are made."""
     folder = tmp_path / "scratch"
     folder.mkdir()
-    monkeypatch.setattr("visionsim.simulation.guard.scratch_folder", lambda: str(folder))
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def memory(tmp_path) -> Path:
+    """Where scratch folders in memory are made."""
+    folder = tmp_path / "memory"
+    folder.mkdir()
     return folder
 
 
 @pytest.mark.parametrize("script", [{}, {"stubborn": True}], ids=["workers-leave", "workers-are-stubborn"])
-def test_killed_parent_leaves_nothing(fakes, scratch, script):
+def test_killed_parent_leaves_nothing(fakes, scratch, memory, script):
     command = fakes.command(tasks={f"render {n}": ("hang", 9) for n in range(100)}, **script)
-    arguments = [sys.executable, "-P", "-c", PARENT, json.dumps([command, str(scratch)])]
+    arguments = [sys.executable, "-P", "-c", PARENT, json.dumps([command, str(scratch), str(memory)])]
     with subprocess.Popen(arguments, env={"PYTHONPATH": str(REPOSITORY)}) as parent:
         wait_until(lambda: len(list(fakes.state.glob("render *"))) == 3, "three frames in hand")
+        assert len([*scratch.iterdir(), *memory.iterdir()]) == 2
         os.kill(fakes.pids()[0], signal.SIGSTOP)
         parent.kill()
     wait_until(lambda: not any(map(running, fakes.pids())), "the workers' end")
-    wait_until(lambda: not list(scratch.iterdir()), "the end of the scratch folder")
+    wait_until(lambda: not [*scratch.iterdir(), *memory.iterdir()], "the end of the scratch folders")
 
 
 def test_parent_killed_as_soon_as_it_has_a_scratch_folder_leaves_nothing(scratch):
@@ -123,3 +134,19 @@ def test_guard_that_was_killed_is_no_harm(scratch):
         guard._process.wait()
         for _ in range(3):
             guard.began(1 << 30)
+
+
+def test_scratch_is_in_memory_only_if_all_frames_in_hand_have_room_there(scratch, monkeypatch):
+    memory = Path("/dev/shm")
+    free = shutil.disk_usage(memory).free
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(free, 0, 1000))
+    assert memory_folder(999) == memory and memory_folder(1000) is None
+    for room, in_memory in ((10, True), (2000, False), (None, False)):
+        with Guard(room) as guard:
+            assert guard.scratch.parent == scratch and (guard.memory is not None) == in_memory
+            if guard.memory is not None:
+                assert guard.memory.parent == memory and guard.memory.is_dir()
+        assert guard.memory is None or not guard.memory.exists()
+    monkeypatch.setattr("tempfile.tempdir", str(memory))
+    with Guard(10) as guard:
+        assert guard.memory is None and guard.scratch.parent == memory

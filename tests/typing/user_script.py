@@ -42,6 +42,7 @@ def set_up(client: BlenderClient, scene: Path, root: Path) -> None:
     client.include_normals()
     client.include_flows(direction="backward")
     client.include_segmentations()
+    client.include_occlusions()
     client.include_previews(False)
     client.initialize(scene, root, labels="labels.yaml")
     client.set_root(root / "other")

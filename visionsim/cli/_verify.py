@@ -15,7 +15,7 @@ from rich.text import Text
 from visionsim.cli._console import say
 from visionsim.cli._progress import bar_lines, counted, duration
 from visionsim.cli._summary import MAX_LINES, in_common, new_table, show_list, stdout_console
-from visionsim.verify.report import CHECKS, Problem, ProgressOf, SequenceResult, Verified, VerifyReport
+from visionsim.verify.report import CHECKS, Found, Problem, ProgressOf, SequenceResult, Verified, VerifyReport
 
 __all__ = ["drawing", "show_verified"]
 
@@ -72,6 +72,13 @@ def show_verified(report: VerifyReport, console: Console | None = None) -> None:
     if bad:
         lines = [line for row in bad for line in problem_lines(row, alone=len(report.sequences) == 1)]
         show_list(console, "Wrong", "red", lines)
+        console.print()
+    skipped = Found()
+    for row in report.sequences:
+        skipped += Found(skipped=row.found.skipped)
+    if skipped.skipped:
+        lines = [f"{check}: {n} {why}" for check, reasons in skipped.skipped.items() for why, n in reasons.items()]
+        show_list(console, "Not judged", "yellow", lines)
         console.print()
     notes = [f"{row.name}: {note}" for row in report.sequences for note in row.found.notes]
     if notes:

@@ -22,8 +22,8 @@ def preview_datasets(
     kinds: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only these kinds of data: frames (the picture), depths, normals, segmentations, flows; several with "
-            "commas, or the option again.",
+            help="Only these kinds of data: frames (the picture), depths, normals, segmentations, flows, occlusions; "
+            "several with commas, or the option again.",
             metavar="KIND",
         ),
     ] = None,

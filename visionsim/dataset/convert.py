@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from visionsim.dataset.array_writer import ArrayWriter
 from visionsim.dataset.arrays import high_of
 from visionsim.dataset.folder_writer import FolderWriter
 from visionsim.dataset.folders import find_sequences, folder_of, names_of, refuse_nested
-from visionsim.dataset.index import PICTURES, SequenceIndex, read_index
+from visionsim.dataset.index import PICTURES, FileState, SequenceIndex, file_state, read_index
 from visionsim.dataset.journal import StoredFile
 from visionsim.dataset.report import DamagedFrame, WorkReport
 from visionsim.dataset.sinks import Form, Sink, check_form, form_of
@@ -27,7 +26,7 @@ from visionsim.dataset.stores import read_frame
 from visionsim.dataset.writer import SequenceWriter
 from visionsim.errors import ConfigError, DataError, InputNotFound, ShapeError
 from visionsim.files import refusing, whole_file
-from visionsim.parallel import each, processes
+from visionsim.parallel import each, num_cores, processes
 
 if TYPE_CHECKING:
     from visionsim.types import ProgressFn
@@ -124,7 +123,7 @@ def convert(
     report = WorkReport(f"converted to {to}", target)
     sequences = planned(root, target, report)
     total = sum(len(sequence.source) for sequence in sequences)
-    jobs = jobs or (1 if total <= ALONE else len(os.sched_getaffinity(0)))
+    jobs = jobs or (1 if total <= ALONE else num_cores())
     with processes(jobs) as pool:
         writers = []
         for sequence in sequences:
@@ -237,9 +236,14 @@ def tasks_of(
     return [Task(source.folder, kinds, rows, sink) for rows in groups.values()]
 
 
-@functools.lru_cache(maxsize=2)
 def opened(folder: Path) -> SequenceIndex:
-    """A sequence, which many tasks of this process need."""
+    """The index of a sequence, which many tasks of this process need; read again when the sequence was rewritten."""
+    return index_of(folder, file_state(folder / "transforms.json"))
+
+
+@functools.lru_cache(maxsize=2)
+def index_of(folder: Path, state: FileState) -> SequenceIndex:
+    """The index as it was when transforms.json had this `state`."""
     return read_index(folder)
 
 

@@ -186,8 +186,18 @@ class SequenceIndex:
         return camera_from_document(self.shared)
 
 
+FileState = tuple[int, int, int, int]
+"""Device, inode, size and time of change: what differs when another file is in a file's place."""
+
+
+def file_state(path: Path) -> FileState:
+    """The state of a file, as part of the key of what is kept of it."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 @functools.lru_cache(OPEN_ARRAYS)
-def mapped(path: Path, state: tuple[int, ...]) -> Any:
+def mapped(path: Path, state: FileState) -> Any:
     """An array file, mapped into memory; another one in its place has another `state`."""
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
@@ -206,8 +216,7 @@ def open_array(folder: Path, kind: str, stored: StoredArray, frames: int, pictur
     """
     path = folder / stored.file
     try:
-        found = os.stat(path)
-        array = mapped(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+        array = mapped(path, file_state(path))
     except (OSError, ValueError, EOFError) as exc:
         reason = "it is missing" if isinstance(exc, FileNotFoundError) else str(exc)
         raise DataError(f"Not a readable array ({reason}): {path}") from exc

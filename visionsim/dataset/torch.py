@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ from visionsim.dataset.index import PICTURES
 from visionsim.dataset.reader import Dataset, Sample
 from visionsim.errors import DataError, ShapeError
 from visionsim.optional import require
+from visionsim.parallel import num_cores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class TorchDataset(torch.utils.data.Dataset):  # type: ignore[misc, name-defined
         """The items of a batch; a process that is not one of a DataLoader's workers reads them in threads."""
         if torch.utils.data.get_worker_info() is not None:
             return [self[index] for index in indices]
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="read") as pool:
+        with ThreadPoolExecutor(num_cores(), thread_name_prefix="read") as pool:
             items = list(pool.map(self._read, indices))
         # In order, for the sake of random numbers.
         return items if self.transform is None else list(map(self.transform, items))

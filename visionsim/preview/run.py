@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from visionsim.dataset.report import DamagedFrame
 from visionsim.errors import ConfigError, DataError, InputNotFound, VisionsimError
 from visionsim.files import ensure_writable, make_folder, refusing
 from visionsim.io.video import find_ffmpeg
-from visionsim.parallel import Meter, each, processes, tick
+from visionsim.parallel import Meter, each, num_cores, processes, tick
 from visionsim.preview.colours import Ranges
 from visionsim.preview.legends import Named
 from visionsim.preview.mosaics import Member, make_mosaics
@@ -280,7 +279,7 @@ def choose_kinds(rows: Sequence[SequencePreview], kinds: Sequence[str]) -> None:
 
 def work(tasks: Sequence[Task], rows: Sequence[SequencePreview], jobs: int | None, progress: ProgressFn) -> None:
     """Carry out the tasks, and put the answers into the rows of the same names."""
-    cores = len(os.sched_getaffinity(0))
+    cores = num_cores()
     by_name = {row.name: row for row in rows}
     frames = {row.name: len(row.index) for row in rows if row.index is not None}
     total = sum(frames[task.name] for task in tasks)

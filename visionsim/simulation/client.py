@@ -16,8 +16,9 @@ from visionsim.dataset.journal import DOCUMENTS, Journal, remove_partials
 from visionsim.dataset.lock import FileLock, Holder, allow_open_files, take
 from visionsim.errors import ConfigError, DataError, RequestError, SettingsMismatch
 from visionsim.files import ensure_room, refusing
+from visionsim.parallel import num_cores
 from visionsim.simulation.config import GROUND_TRUTHS, RenderConfig, settings_of
-from visionsim.simulation.host import disk_warning, num_cores, threads_of
+from visionsim.simulation.host import disk_warning, threads_of
 from visionsim.simulation.job_queue import UNWRITTEN_PER_WORKER
 from visionsim.simulation.jobs import Fail, FrameTask, Job, Retry, Task
 from visionsim.simulation.labels import LabelRules, label_table

@@ -105,6 +105,7 @@ class ClientPool:
         self._lock = threading.Lock()
         self._clients: set[BlenderClient] = set()
         self._closed = False
+        self._terminated = False
 
     def __enter__(self) -> ClientPool:
         return self
@@ -159,6 +160,8 @@ class ClientPool:
         try:
             client = BlenderClient(seat.pool(), dataclasses.replace(self._config))
             with self._lock:
+                if self._terminated:
+                    raise KeyboardInterrupt
                 self._clients.add(client)
             try:
                 return function(client, *args, **kwds)
@@ -191,6 +194,7 @@ class ClientPool:
         """End everything now; calls that go on see a KeyboardInterrupt."""
         self._closed = True
         with self._lock:
+            self._terminated = True  # A call that has no client yet gets none.
             clients = list(self._clients)
         for client in clients:
             client.close()

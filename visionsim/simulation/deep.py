@@ -9,9 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import queue
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,10 +22,9 @@ from visionsim.dataset.schema import CAMERA_FIELDS, read_document
 from visionsim.errors import DataError, SceneError, SchemaError, WorkerError
 from visionsim.io.exr import read_exr
 from visionsim.simulation.config import RenderConfig
-from visionsim.simulation.guard import Guard
+from visionsim.simulation.dialogue import Dialogue
 from visionsim.simulation.plan import find_scenes
-from visionsim.simulation.process import WorkerProcess, blender_command
-from visionsim.simulation.protocol import Done, Failed, Hello, Message, Request
+from visionsim.simulation.process import blender_command
 from visionsim.verify.geometry import Camera, bend, pixel_centres, spread3, unproject
 from visionsim.verify.report import ProgressOf, SequenceResult, Verified, VerifyReport
 
@@ -45,49 +42,6 @@ CREASE = 1e-3
 
 POSE_TOLERANCE = 1e-6
 """Of camera matrices: they are the same numbers, unless something else was rendered."""
-
-
-class Conversation:
-    """A worker that answers one request at a time."""
-
-    def __init__(self, command: list[str], scratch: Path) -> None:
-        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        self._asked = 0
-        self.process = WorkerProcess(command, scratch, self._inbox.put)
-        self.blender = ""
-        self.alive = True
-
-    def hear(self) -> Message:
-        message = self._inbox.get()
-        if message is None:
-            self.alive = False
-            words = [line for line in self.process.log_tail if line][-2:]
-            raise WorkerError(f"Blender {self.process.exit_text()}: {' / '.join(words)}")
-        return message
-
-    def ask(self, do: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Raises WorkerError if it died, SceneError if it refused."""
-        if not self.blender:
-            hello = self.hear()
-            assert isinstance(hello, Hello)
-            self.blender = hello.blender
-        self._asked += 1
-        self.process.send(Request(self._asked, do, arguments))
-        answer = self.hear()
-        if isinstance(answer, Failed):
-            raise SceneError(answer.message)
-        assert isinstance(answer, Done)
-        return answer.value
-
-
-@contextmanager
-def worker(executable: str | None) -> Iterator[Conversation]:
-    command = blender_command(executable)
-    with Guard() as guard:
-        talk = Conversation(command, guard.scratch / "worker")
-        with talk.process:
-            guard.began(talk.process.pid)
-            yield talk
 
 
 def verify_deep(
@@ -114,6 +68,7 @@ def verify_deep(
         InputNotFound: there are no scenes.
         BlenderNotFound: there is no Blender.
     """
+    command = blender_command(executable)
     blends = {digest_of(scene.blend): scene.blend for scene in find_scenes(scenes_dir)}
     rows: dict[str, list[tuple[SequenceResult, dict[str, Any]]]] = {}
     for row in report.sequences:
@@ -136,20 +91,21 @@ def verify_deep(
         rows.setdefault(json.dumps(settings, sort_keys=True), []).append((row, transforms))
     groups = [(json.loads(key), group) for key, group in rows.items()]
     while groups:  # One worker for all of them, unless it dies.
-        with worker(executable) as talk:
+        with Dialogue(command) as talk:
             while groups and talk.alive:
                 settings, group = groups.pop(0)
                 try:
                     talk.ask("open", open_arguments(blends[settings["scene_sha256"]], settings))
                     for row, transforms in group:
-                        if talk.blender != settings["blender"]:
-                            row.found.notes.append(
-                                f"deep: rendered by Blender {settings['blender']}, rays are cast by {talk.blender}"
-                            )
+                        assert talk.hello is not None  # It has answered.
+                        here, there = talk.hello.blender, settings["blender"]
+                        if here != there:
+                            row.found.notes.append(f"deep: rendered by Blender {there}, rays are cast by {here}")
                         verify_sequence(row, transforms, talk, frames, samples, seed, observe)
                 except (WorkerError, SceneError) as exc:
+                    text = f"Blender {exc}" if isinstance(exc, WorkerError) else str(exc)
                     for row, _ in group:
-                        row.found.add("deep", f"no rays could be cast: {exc}", file="transforms.json")
+                        row.found.add("deep", f"no rays could be cast: {text}", file="transforms.json")
 
 
 def digest_of(path: Path) -> str:
@@ -209,7 +165,7 @@ class Tally:
 def verify_sequence(
     row: SequenceResult,
     transforms: Mapping[str, Any],
-    talk: Conversation,
+    talk: Dialogue,
     frames: int,
     samples: int,
     seed: int,

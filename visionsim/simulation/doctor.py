@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import shutil
 import subprocess
 import sys
@@ -15,14 +14,14 @@ from typing import Any, Literal
 
 import visionsim
 from visionsim.dataset.lock import is_held, lock_file
-from visionsim.errors import BlenderNotFound, ConfigError, OutputNotWritable, WorkerError
+from visionsim.errors import BlenderNotFound, ConfigError, OutputNotWritable, SceneError, WorkerError
 from visionsim.files import ensure_writable
 from visionsim.io.video import find_ffmpeg
 from visionsim.simulation.config import RenderConfig
-from visionsim.simulation.guard import Guard, scratch_folder
+from visionsim.simulation.dialogue import Dialogue
+from visionsim.simulation.guard import memory_folder
 from visionsim.simulation.host import Machine, free_bytes, gigabytes, job_memory, this_machine
-from visionsim.simulation.process import WorkerProcess, blender_command
-from visionsim.simulation.protocol import PROTOCOL, Done, Hello, Message, Request
+from visionsim.simulation.process import blender_command
 
 __all__ = ["Check", "Diagnosis", "diagnose"]
 
@@ -137,31 +136,15 @@ def ask_blender(command: list[str]) -> dict[str, Any]:
     Raises:
         WorkerError: it does not answer, or not in time.
     """
-    inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-    deadline = time.monotonic() + START_SECONDS
-    with Guard() as guard:
-        with WorkerProcess(command, guard.scratch / "worker", inbox.put) as process:
-            guard.began(process.pid)
-
-            def hear() -> Message:
-                try:
-                    message = inbox.get(timeout=max(0.0, deadline - time.monotonic()))
-                except queue.Empty:
-                    process.kill()
-                    raise WorkerError(f"it did not answer within {START_SECONDS:g} s") from None
-                if message is None:
-                    words = [line for line in process.log_tail if line][-2:]
-                    raise WorkerError(": ".join([f"it {process.exit_text()}", *([" / ".join(words)] if words else [])]))
-                return message
-
-            hello = hear()
-            if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
-                raise WorkerError("it is the worker of another visionsim")
-            process.send(Request(1, "about", {}))
-            answer = hear()
-            if not isinstance(answer, Done):
-                raise WorkerError(f"it cannot tell what it is: {getattr(answer, 'message', answer)}")
-            return {"blender": hello.blender, "python": hello.python, **answer.value}
+    try:
+        with Dialogue(command, seconds=START_SECONDS) as talk:
+            answer = talk.ask("about", {})
+            assert talk.hello is not None
+            return {"blender": talk.hello.blender, "python": talk.hello.python, **answer}
+    except WorkerError as exc:
+        raise WorkerError(f"it {exc}") from exc
+    except SceneError as exc:
+        raise WorkerError(f"it cannot tell what it is: {exc}") from exc
 
 
 def check_devices(devices: dict[str, list[str]], machine: Machine) -> Check:
@@ -235,7 +218,7 @@ def check_locks(root: Path) -> Check:
 
 
 def check_scratch() -> Check:
-    memory = scratch_folder()
+    memory = memory_folder(LITTLE_SCRATCH)
     folder = Path(memory or tempfile.gettempdir())
     free = free_bytes(folder)
     text, values = f"{gigabytes(free)} free at {folder}", {"free": free, "folder": str(folder), "memory": bool(memory)}

@@ -52,7 +52,8 @@ class Edits:
         """Number, function of `worker.editing`, keyword arguments."""
         self._numbers = count(1)
         self._done: dict[int, int] = {}
-        """Worker -> number of the last step that it was sent."""
+        """Worker -> number of the last step that it has confirmed. A worker that was asked for something and has not
+        answered, or has refused, is not here: it may be in any state."""
 
     def __bool__(self) -> bool:
         return bool(self._steps)
@@ -76,19 +77,24 @@ class Edits:
         self._done.clear()
 
     def request(self, worker: int, scene: SceneFile, config: RenderConfig) -> dict[str, Any]:
-        """Arguments of the request `perform` that brings a worker up to date."""
-        done = self._done.get(worker)
-        self._done[worker] = self._steps[-1][0] if self._steps else 0
+        """Arguments of the request `perform` that brings a worker up to date; its answer goes to `confirmed`."""
+        done = self._done.pop(worker, None)
         return {
             "blend": str(scene.blend.resolve()),
             "settings": worker_settings(config, config.jobs),
             "expected": self.digest,
             "reset": done is None,
             "edits": [[name, arguments] for number, name, arguments in self._steps if number > (done or 0)],
+            "mark": [worker, self._steps[-1][0] if self._steps else 0],
         }
 
+    def confirmed(self, answer: dict[str, Any]) -> None:
+        """Note what a worker has done; takes the request's `mark` out of its answer."""
+        worker, last = answer.pop("mark")
+        self._done[worker] = last
+
     def fingerprint(self, shift: int) -> str:
-        """Of all that decides what frames show besides settings; empty if nothing was changed."""
+        """Digest of everything besides settings that decides what frames show; empty if nothing was changed."""
         if not (self._steps or shift):
             return ""
         # Of a user's file its contents count, not where it is.
@@ -105,7 +111,9 @@ class Asked:
 
     do: str
     arguments: Callable[[int], Mapping[str, Any]]
-    """(worker) -> of the request."""
+    """Worker -> arguments of the request."""
+    answered: Callable[[dict[str, Any]], None] = lambda answer: None
+    """Called with the worker's answer before it becomes the result."""
     result: dict[str, Any] = field(default_factory=dict)
     fail: Fail | None = None
 
@@ -116,13 +124,14 @@ class Asked:
         raise AssertionError("nothing is rendered")
 
     def done(self, task: Task, result: Any) -> None:
+        self.answered(result)
         self.result = result
 
     def failed(self, fail: Fail) -> None:
         self.fail = fail
 
     def retried(self, retry: Retry) -> None:
-        """Of no interest to who waits for the answer."""
+        """Nothing: only the answer matters."""
 
     def note(self, message: str) -> None:
         """A worker that died over it is replaced; if that fails, it is told."""
@@ -188,6 +197,11 @@ class ScriptRun(RunClient):
         _, opening = super().request(task, worker)
         survey = {name: opening[name] for name in ("truths", "copies")}
         return "perform", {**self.script.request(worker, self.scenes[task.scene], self.config), "survey": survey}
+
+    def done(self, task: Task, result: Any) -> None:
+        if not isinstance(task, FrameTask):
+            self.script.confirmed(result)
+        super().done(task, result)
 
     def find_missing(self) -> None:
         if not self.again:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from visionsim import parallel
+from visionsim.parallel import control_groups, first_line, num_cores
 from visionsim.simulation.config import THREADS_VARIABLE, RenderConfig, parse_bytes
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "gigabytes",
     "job_memory",
     "memory_warning",
-    "num_cores",
     "num_workers",
     "places",
     "this_machine",
@@ -89,21 +89,7 @@ def this_machine(device_type: str = "cpu") -> Machine:
     return Machine(num_cores(), available_memory(), gpus_for(device_type))
 
 
-# Cores and memory, as far as the system and its containers let us have them.
-
-SYSTEM = Path("/")
-"""Where `proc` and `sys` are; for tests."""
-
-
-def num_cores() -> int:
-    """Cores that this process may use: not those that others were given, nor more than its container's share."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for group in control_groups():
-        # "200000 100000": so many microseconds of each period; "max" if there is no limit.
-        quota, _, period = first_line(group / "cpu.max").partition(" ")
-        if quota.isdecimal() and period.isdecimal():
-            cores = min(cores, math.ceil(int(quota) / int(period)))
-    return max(1, cores)
+# Memory, as far as the system and its containers let us have it.
 
 
 def available_memory() -> int:
@@ -119,30 +105,10 @@ def available_memory() -> int:
 
 
 def system_memory() -> int:
-    available = fields_of(SYSTEM / "proc/meminfo").get("MemAvailable:")
+    available = fields_of(parallel.SYSTEM / "proc/meminfo").get("MemAvailable:")
     if available is not None:
         return available * 1024
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-
-
-def control_groups() -> Iterator[Path]:
-    """The control groups (version 2) that we are in, inner ones first: each may have limits."""
-    top = SYSTEM / "sys/fs/cgroup"
-    path = first_line(SYSTEM / "proc/self/cgroup", begins="0::")
-    inner = top / path.removeprefix("0::").lstrip("/")
-    while path and inner != top:
-        yield inner
-        inner = inner.parent
-    yield top  # In a container the limits are here, as seen from inside.
-
-
-def first_line(path: Path, begins: str = "") -> str:
-    """The first line that begins so; empty if there is none, or no such file."""
-    try:
-        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line for line in lines if line.startswith(begins)), "")
 
 
 def fields_of(path: Path) -> dict[str, int]:

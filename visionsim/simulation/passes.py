@@ -158,10 +158,20 @@ def to_camera_normals(passes: Passes, view: View) -> dict[str, Any]:
 
 
 def to_flow_pair(passes: Passes, view: View) -> dict[str, Any]:
-    """Forward and backward flow, from geometry where the view has motion, else from Blender's vectors."""
+    """Forward and backward flow, from geometry where the view has motion, else from Blender's vectors.
+
+    Both are 0 where the motion is not known.
+    """
     if view.motion is not None:
-        return flow_from_geometry(passes, view.camera, view.motion)
-    return flow_from_vectors(passes, view.camera)
+        flow = flow_from_geometry(passes, view.camera, view.motion)
+    else:
+        flow = flow_from_vectors(passes, view.camera)
+    for names, unknown in (("RG", view.unknown_forward), ("BA", view.unknown_backward)):
+        if unknown:
+            lost = np.isin(instance_ids(passes), np.array(sorted(unknown), np.uint32))
+            for name in names:
+                flow[name][lost] = 0
+    return flow
 
 
 def flow_from_vectors(passes: Passes, camera: Camera) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import queue
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from visionsim.errors import DiskFull, VisionsimError
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.guard import Guard
 from visionsim.simulation.host import this_machine, worker_environment_of
-from visionsim.simulation.job_queue import JobQueue
+from visionsim.simulation.job_queue import SENT_AHEAD, UNWRITTEN_PER_WORKER, JobQueue
 from visionsim.simulation.jobs import (
     Action,
     Answered,
@@ -42,6 +42,7 @@ from visionsim.simulation.jobs import (
 )
 from visionsim.simulation.process import WorkerProcess, blender_command
 from visionsim.simulation.protocol import PROTOCOL, Done, Failed, Hello, Message, Request
+from visionsim.simulation.watch import PATIENCE, Asked, Conversation, Watch
 
 __all__ = ["Pool", "PoolClient", "spawn_pool"]
 
@@ -72,55 +73,8 @@ class PoolClient(Protocol):
         """Something happened that the user should know, and that was dealt with."""
 
 
-@dataclass
-class Conversation:
-    """A worker process and the requests that it has not answered."""
-
-    process: WorkerProcess
-    asked: dict[int, Task]
-    since: float
-    """When the oldest of them was begun, as far as we know."""
-    place: int
-    """Its share of the machine."""
-    verdict: str | None = None
-    """Why we ended it, in words, if we did."""
-    ready: bool = False
-    leaving: threading.Thread | None = None
-    """Who waits for its end, if we asked for it."""
-    cpu: float | None = None
-    """Processor seconds that it had used when it was last seen to use some."""
-    stirred: float = 0.0
-    """When that was, or when we last heard of it."""
-
-    def leave(self) -> None:
-        """Ask the worker to leave, and do not wait for it."""
-        self.leaving = threading.Thread(target=self.process.close, name="worker-close")
-        self.leaving.start()
-
-    def close(self) -> None:
-        """Return when the worker is gone."""
-        if self.leaving is not None:
-            self.leaving.join()
-        self.process.close()
-
-
-FIRST_DEADLINE = 600.0
-"""Seconds that any frame may take if there is no `timeout`, once a frame of its scene has been rendered."""
-
-SLOWEST_TIMES = 20.0
-"""... or so many times what the slowest frame of the scene took, if that is more."""
-
-PATIENCE = 300.0
-"""Seconds after which a worker that should work, and uses no processor time, is taken for hung."""
-
-STIRS = 0.05
-"""Processor seconds that count as work."""
-
-LOOK = 5.0
-"""Seconds from one look at the workers' processor time to the next, at most."""
-
-START_LIMIT = 300.0
-"""Seconds in which a worker must have said hello."""
+SCRATCH_BYTES_PER_PIXEL = 96
+"""Most that a worker leaves of a frame until it is written: 13 to 17 channels of passes and an EXR picture, 32 bits."""
 
 
 class Pool:
@@ -136,6 +90,7 @@ class Pool:
         patience: float = PATIENCE,
         environment: Callable[[int], Mapping[str, str]] = lambda place: {},
         writers: int = 2,
+        frame_bytes: int = 0,
     ) -> None:
         """
         Args:
@@ -146,17 +101,14 @@ class Pool:
             patience: seconds that a worker may do nothing at all while it has something to do.
             environment: variables for the worker at a place, from 0 to `jobs` - 1; who replaces it gets the same.
             writers: threads that write frames.
+            frame_bytes: what a worker leaves of a frame at most, as far as it is known before one is rendered.
         """
         self.command = command
         self._client = client
-        self._timeout = timeout
-        self._patience = patience
+        self._watch = Watch(timeout, patience)
         self._environment = environment
-        self._slowest: dict[str, float] = {}
         self._paused: list[tuple[float, int]] = []
         """Workers to be started, and when."""
-        self._looked = 0.0
-        """When we last looked whether workers are late or idle."""
         self._queue = JobQueue(max_workers=jobs)
         self._inbox: queue.SimpleQueue[tuple[int, Message | None] | Written | WriteFailed | Interrupted | None] = (
             queue.SimpleQueue()
@@ -169,7 +121,9 @@ class Pool:
         """Whether it may be run again: nobody has interrupted it."""
         self._asked = 0
         self._log_dir: Path | None = None
-        self._guard = Guard()
+        self._frame_bytes = frame_bytes
+        """The most that was left of a frame until now, or is expected."""
+        self._guard = Guard(jobs * (UNWRITTEN_PER_WORKER + SENT_AHEAD) * frame_bytes)
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="writer")
 
     def __enter__(self) -> Pool:
@@ -279,19 +233,27 @@ class Pool:
             logger.info("worker %d: Blender %s, pid %d", number, message.blender, message.pid)
             self._act(self._queue.handle(WorkerReady(number)))
         elif isinstance(message, Done):
-            task = talk.asked.pop(message.id)
-            memory = message.value.pop("memory", 0)
+            asked = talk.asked.pop(message.id)
+            task, memory = asked.task, message.value.pop("memory", 0)
             if isinstance(task, FrameTask):
-                took = message.value.get("seconds", 0.0)
-                self._slowest[task.scene] = max(self._slowest.get(task.scene, 0.0), took)
-                future = self._writers.submit(self._who.write, task, message.value)
+                self._watch.rendered(task, message.value.get("seconds", 0.0))
+                future = self._writers.submit(self._write, self._who, asked, message.value)
                 future.add_done_callback(lambda done, task=task: self._written(task, done))  # type: ignore[misc]
             else:
                 self._who.done(task, message.value)
             self._act(self._queue.handle(Answered(number, task, memory)))
         elif isinstance(message, Failed):
-            task = talk.asked.pop(message.id)
-            self._act(self._queue.handle(Refused(number, task, message.kind, message.message)))
+            asked = talk.asked.pop(message.id)
+            asked.remove_files()
+            self._act(self._queue.handle(Refused(number, asked.task, message.kind, message.message)))
+
+    def _write(self, client: PoolClient, asked: Asked, reply: Reply) -> Any:
+        """In a writer thread: let the client write a frame; however that ends, what the worker left of it goes."""
+        assert isinstance(asked.task, FrameTask)
+        try:
+            return client.write(asked.task, reply)
+        finally:
+            self._frame_bytes = max(self._frame_bytes, asked.remove_files())
 
     def _written(self, task: FrameTask, future: Future[Any]) -> None:
         """In a writer thread: tell the main one how it went."""
@@ -312,6 +274,13 @@ class Pool:
         talk = self._workers.pop(number)
         reason = talk.verdict or talk.process.exit_text()
         talk.close()
+        for asked in talk.asked.values():
+            asked.remove_files()
+        shutil.rmtree(talk.process.scratch, ignore_errors=True)  # Rendered frames that are to be written lie elsewhere.
+        for folder in self._folders_for_frames(number):
+            for path in folder.glob("[!0-9]*"):  # What it kept for itself; files of frames begin with a number.
+                if path.is_file():
+                    path.unlink()
         if talk.process.started:
             self._guard.ended(talk.process.pid)
         if talk.leaving is not None:
@@ -379,55 +348,36 @@ class Pool:
             talk.since = talk.stirred = time.monotonic()
         self._asked += 1
         do, arguments = self._who.request(task, number)
+        files = None
         if isinstance(task, FrameTask):
-            arguments = {**arguments, "name": str(self._asked)}
-        talk.asked[self._asked] = task
+            files = self._folder_for_frame(number) / str(self._asked)
+            arguments = {**arguments, "name": str(files)}
+        talk.asked[self._asked] = Asked(task, files)
         talk.process.send(Request(self._asked, do, dict(arguments)))
 
-    def _frame_limit(self, scene: str) -> float | None:
-        """Seconds that a frame of a scene may take, if that can be said."""
-        if self._timeout is not None:
-            return self._timeout
-        slowest = self._slowest.get(scene)
-        return None if slowest is None else max(FIRST_DEADLINE, SLOWEST_TIMES * slowest)
+    def _folder_for_frame(self, number: int) -> Path:
+        """Where a worker leaves its next frame: in memory, while all frames that were asked for have room there."""
+        folder, memory = self._guard.scratch, self._guard.memory
+        in_hand = self._queue.max_workers * SENT_AHEAD * self._frame_bytes
+        if memory is not None and shutil.disk_usage(memory).free >= in_hand:
+            folder = memory
+        folder = folder / f"frames-{number}"
+        folder.mkdir(exist_ok=True)
+        return folder
 
-    def _late(self) -> list[tuple[float, Conversation, str]]:
-        """Workers that render, each with the time at which it becomes late, and what is to be said then."""
-        late = []
-        for talk in self._workers.values():
-            if talk.verdict is None and not talk.ready:
-                late.append((talk.since + START_LIMIT, talk, f"did not say hello within {START_LIMIT:g} s"))
-            elif talk.verdict is None and talk.asked:
-                task = next(iter(talk.asked.values()))
-                limit = self._frame_limit(task.scene) if isinstance(task, FrameTask) else None
-                if limit is not None:
-                    late.append((talk.since + limit, talk, f"took longer than {limit:g} s over a frame"))
-        return late
+    def _folders_for_frames(self, number: int) -> list[Path]:
+        """The folders in which a worker has left frames."""
+        places = (self._guard.scratch, self._guard.memory)
+        return [place / f"frames-{number}" for place in places if place is not None]
 
     def _until_next_look(self) -> float | None:
         """Seconds until something may have to be done though nobody says anything."""
-        now = time.monotonic()
-        moments = [moment for moment, *_ in self._late()] + [moment for moment, _ in self._paused]
-        if any(talk.asked or not talk.ready for talk in self._workers.values()):
-            moments.append(self._looked + min(LOOK, self._patience / 4))
-        return max(0.0, min(moments) - now) if moments else None
+        moments = [*self._watch.moments(self._workers.values()), *(moment for moment, _ in self._paused)]
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def _kill_late_workers(self) -> None:
-        now = self._looked = time.monotonic()
-        for deadline, talk, words in self._late():
-            if deadline <= now:
-                self._end(talk, words)
-        for talk in self._workers.values():
-            if talk.verdict is None and talk.process.started and (talk.asked or not talk.ready) and self._idles(talk):
-                words = f"did nothing for {self._patience:g} s" if talk.ready else "did not come up"
-                self._end(talk, f"{words}: it hangs")
-
-    def _idles(self, talk: Conversation) -> bool:
-        """Whether a worker has used no processor time for longer than we have patience. Not, if it cannot be known."""
-        now, used = time.monotonic(), talk.process.cpu_seconds()
-        if used is None or talk.cpu is None or used - talk.cpu > STIRS:
-            talk.cpu, talk.stirred = used, now
-        return now - talk.stirred > self._patience
+        for talk, why in self._watch.overdue(self._workers.values()):
+            self._end(talk, why)
 
     def _end(self, talk: Conversation, why: str) -> None:
         talk.verdict = why
@@ -450,7 +400,7 @@ def spawn_pool(
     """Blender processes, and what watches over them, for as long as the `with` block lasts.
 
     Args:
-        config: `executable`, `timeout` and `device_type` count.
+        config: `executable`, `timeout`, `device_type` and the size of pictures count.
         jobs: processes at most.
         log_dir: folder for what Blender says; see also `Pool.log_to`.
         place: of its first process among all that share the machine, from 0.
@@ -464,6 +414,7 @@ def spawn_pool(
         jobs=jobs,
         timeout=config.timeout,
         environment=lambda number: worker_environment_of(place + number, workers or jobs, machine),
+        frame_bytes=config.width * config.height * SCRATCH_BYTES_PER_PIXEL * (3 if config.occlusions else 1),
     ) as pool:
         if log_dir is not None:
             pool.log_to(Path(log_dir))

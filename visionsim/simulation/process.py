@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import queue
 import shlex
 import shutil
 import signal
@@ -13,14 +14,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from pathlib import Path
 
 from visionsim.errors import BlenderNotFound, ProtocolError
 from visionsim.simulation.protocol import Message, Request, decode, encode
 
-__all__ = ["State", "WorkerProcess", "blender_command"]
+__all__ = ["State", "WorkerProcess", "blender_command", "cpu_seconds"]
 
 WORKER_MAIN = Path(__file__).parent / "worker" / "__main__.py"
 
@@ -83,19 +84,23 @@ def worker_environment(program: str, scratch: Path) -> dict[str, str]:
     return environment
 
 
-def session_cpu_seconds(session: int) -> float | None:
-    """Seconds that the living processes of a session have used, and those that they have waited for."""
-    total, found = 0, False
+def cpu_seconds(sessions: Collection[int]) -> dict[int, float]:
+    """Session -> processor seconds of its living processes, and of the ended ones that these have waited for.
+
+    All of /proc is read once. The processes of a sandbox, and of another machine, are not ours to see: their sessions
+    are missing.
+    """
+    ticks: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             # The name, in parentheses, may hold anything.
             fields = entry.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
         except OSError:
             continue  # Gone.
-        if int(fields[3]) == session:
-            found = True
-            total += sum(map(int, fields[11:15]))  # utime stime cutime cstime
-    return total / os.sysconf("SC_CLK_TCK") if found else None
+        session = int(fields[3])
+        if session in sessions:
+            ticks[session] = ticks.get(session, 0) + sum(map(int, fields[11:15]))  # utime stime cutime cstime
+    return {session: count / os.sysconf("SC_CLK_TCK") for session, count in ticks.items()}
 
 
 class WorkerProcess:
@@ -125,6 +130,8 @@ class WorkerProcess:
         self._unlogged: deque[bytes] = deque(maxlen=10_000)
         self._process: subprocess.Popen[bytes] | None = None
         self._threads: list[threading.Thread] = []
+        self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        """Lines to be sent; None: close its stdin."""
 
     def __enter__(self) -> WorkerProcess:
         assert self.state is State.NEW, self.state
@@ -142,6 +149,7 @@ class WorkerProcess:
             threading.Thread(target=self._read_log, name="worker-log", daemon=True),
             threading.Thread(target=self._watch, name="worker-watch", daemon=True),
             threading.Thread(target=self._read_messages, name="worker-messages", daemon=True),
+            threading.Thread(target=self._send_requests, name="worker-requests", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -159,20 +167,13 @@ class WorkerProcess:
         assert self._process is not None, "not started"
         return self._process.pid
 
-    def cpu_seconds(self) -> float | None:
-        """Processor time of the process and all in its session; None where it cannot be known.
-
-        The processes of a sandbox, and of another machine, are not ours to see.
-        """
-        assert self._process is not None, "not started"
-        return session_cpu_seconds(self._process.pid)
-
     def send(self, request: Request) -> None:
-        """Ask for something; if the process is gone, its end is heard soon anyway."""
-        assert self._process is not None and self._process.stdin is not None and self.state is State.RUNNING
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(encode(request))
-            self._process.stdin.flush()
+        """Ask for something; returns at once, also if the process is stopped and its pipe is full.
+
+        If the process is gone, its end is heard soon anyway.
+        """
+        assert self.state is State.RUNNING, self.state
+        self._requests.put(encode(request))
 
     def kill(self) -> None:
         """End the process and its children at once; its end is heard as of any other death."""
@@ -185,9 +186,7 @@ class WorkerProcess:
         if self.state is not State.RUNNING or self._process is None:
             return
         self.state = State.CLOSED
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
+        self._requests.put(None)
         deadline = time.monotonic() + patience
         for send_signal in (None, signal.SIGTERM, signal.SIGKILL):
             if send_signal is not None:
@@ -243,6 +242,14 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+    def _send_requests(self) -> None:
+        """Write to the process's stdin, as fast as it reads, until it is to leave or is gone."""
+        assert self._process is not None and self._process.stdin is not None
+        with contextlib.suppress(OSError), self._process.stdin as stdin:
+            while (line := self._requests.get()) is not None:
+                stdin.write(line)
+                stdin.flush()
 
     def _read_log(self) -> None:
         assert self._process is not None and self._process.stderr is not None

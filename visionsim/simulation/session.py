@@ -134,12 +134,20 @@ class Session:
 
     def _edit(self, name: str, **arguments: Any) -> Any:
         with self._edits.adding(name, arguments):
-            return self._ask(Asked("perform", lambda worker: self._edits.request(worker, self._scene, self.config)))
+            return self._perform()
 
     def _query(self, name: str, **arguments: Any) -> Any:
-        query = [name, arguments]
-        ask = Asked("perform", lambda worker: {**self._edits.request(worker, self._scene, self.config), "query": query})
-        return self._ask(ask)
+        return self._perform(query=[name, arguments])
+
+    def _perform(self, **more: Any) -> Any:
+        """Bring a worker up to date, and perhaps ask it something."""
+        return self._ask(
+            Asked(
+                "perform",
+                lambda worker: {**self._edits.request(worker, self._scene, self.config), **more},
+                self._edits.confirmed,
+            )
+        )
 
     def _ask(self, asked: Asked) -> Any:
         """Have one process answer.

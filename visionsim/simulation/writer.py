@@ -45,7 +45,7 @@ class FrameFormat:
 
 
 def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameFormat) -> FrameRecord:
-    """Convert, encode and put in place all files of one frame, and remove the worker's.
+    """Convert, encode and put in place all files of one frame.
 
     Args:
         folder: the sequence's.
@@ -56,6 +56,8 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
         DataError: the worker's arrays are not what they should be.
         SceneError: the camera cannot be described.
     """
+    if gone := [path.name for path in scratch_files(reply) if not path.is_file()]:
+        raise DataError(f"the worker did not leave what it said it would: {', '.join(gone)}")
     view = View.from_reply(reply)  # Refuses what we cannot describe before anything is written.
     files: dict[str, Path] = {}
     if form.kinds:
@@ -77,8 +79,6 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
         num_channels = clean_picture(Path(reply["picture"]), partial, form.file_format, form.exr_codec)
     for path in files.values():
         flush_folder(path.parent)  # All at the end: the first does it for the others, as far as the file system can.
-    for path in scratch_files(reply):
-        path.unlink()
     stored = {kind: StoredFile.of(folder, files[kind]) for kind in ("frames", *form.kinds)}
     return FrameRecord(frame, num_channels, reply["camera"], stored)
 

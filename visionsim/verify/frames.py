@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -47,9 +46,9 @@ class Expected:
     ids: frozenset[int] | None
     """Object ids that `labels` has; None if there are no labels."""
     static: frozenset[int] = frozenset()
-    """Those of them that do not move; 1 stands for everything if there are no ids."""
-    guessed: bool = False
-    """Whether `static` is a guess from the data, which some pixels may contradict."""
+    """Those of them that do not move."""
+    rigid: frozenset[int] = frozenset()
+    """Those of them that move, but keep their shape."""
     arrays: Mapping[str, StoredArray] = field(default_factory=dict)
     """Kinds that one file holds for all frames."""
     count: int = 0
@@ -65,6 +64,7 @@ class FrameData:
     files: dict[str, str]
     """Kind -> file, relative to the sequence's folder."""
     static_ids: frozenset[int] = frozenset()
+    rigid_ids: frozenset[int] = frozenset()
     depth: Any = None
     """(H, W) float64; +inf where there is nothing."""
     normals: Any = None
@@ -203,7 +203,8 @@ def read_frame(expected: Expected, values: Mapping[str, Any], found: Found, *, p
     files = {kind: values[KINDS[kind].key] for kind in KINDS if KINDS[kind].key in values}
     files.update({kind: expected.arrays[kind].file for kind in KINDS if kind in expected.arrays})
     picture = expected.arrays[PICTURES].file if PICTURES in expected.arrays else values["file_path"]
-    frame = FrameData(values["frame"], Camera.from_document(values), {PICTURES: picture, **files}, expected.static)
+    camera, named = Camera.from_document(values), {PICTURES: picture, **files}
+    frame = FrameData(values["frame"], camera, named, expected.static, expected.rigid)
     shape = (values["h"], values["w"])
     if pictures:
         try:
@@ -250,11 +251,7 @@ def read_channels(expected: Expected, values: Mapping[str, Any], kind: str, file
 def from_array(expected: Expected, values: Mapping[str, Any], kind: str) -> Any:
     """A frame's pixels of a kind that one file holds for all frames."""
     stored, picture = expected.arrays[kind], (values["h"], values["w"], values["c"])
-    return frame_of(opened(expected.folder, kind, stored, expected.count, picture), stored, values["row"])
-
-
-opened = functools.lru_cache(maxsize=8)(open_array)
-"""Of the sequence that a process looks at."""
+    return frame_of(open_array(expected.folder, kind, stored, expected.count, picture), stored, values["row"])
 
 
 def unreadable(frame: FrameData, kind: str, exc: Exception, folder: Path, found: Found) -> None:

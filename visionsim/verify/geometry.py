@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENOUGH",
     "EPS",
+    "FLOW_NOISE",
     "SAMPLE",
     "Camera",
     "Seen",
@@ -45,17 +46,29 @@ SAMPLE = 8192
 """Pixels that are enough for one: the median of so many is known to a hundredth of their spread."""
 
 
+FLOW_NOISE = 64.0
+"""Roundings that a single pixel's flow may be off in addition; 40 were measured."""
+
+
 @dataclass(frozen=True)
 class Camera:
     """A frame's camera, as transforms.json describes it."""
 
     model: CameraModel
     c2w: Matrix
+    clip_start: float = 0.0
+    clip_end: float = np.inf
+    """Depths between which it sees anything, of the model's kind."""
+
+    def shows(self, depth: Any) -> Any:
+        """Whether it can see surfaces of these depths, but for rounding."""
+        return (depth > self.clip_start * (1 + 1e-4)) & (depth < self.clip_end * (1 - 1e-4))
 
     @classmethod
     def from_document(cls, values: Mapping[str, Any]) -> Camera:
         """Of `{**transforms, **frame}`."""
-        return cls(camera_from_document(values), np.array(values["transform_matrix"], np.float64))
+        clip = values.get("clip_start", 0.0), values.get("clip_end", np.inf)
+        return cls(camera_from_document(values), np.array(values["transform_matrix"], np.float64), *clip)
 
 
 # Points are (3, ...) here, coordinates first; those of the models are views of the same memory.

@@ -24,6 +24,7 @@ from visionsim.dataset.lock import Holder, allow_open_files, take
 from visionsim.dataset.schema import DocumentKind, read_document
 from visionsim.errors import DataError, FolderInUse, SchemaError
 from visionsim.files import flush_folder
+from visionsim.parallel import num_cores
 from visionsim.types import ProgressFn
 from visionsim.verify.damage import FileTask, Look, Stamp, look_at_all, picture_form, stamp, truth_form
 
@@ -148,7 +149,7 @@ def find_corrupted(
     report = PurgeReport()
     found = [contents_of(folder) for folder in folders]
     tasks = [task for sequence in found for task in sequence.tasks]
-    looks = iter(look_at_all(tasks, jobs or os.cpu_count() or 1, progress) if tasks else ())
+    looks = iter(look_at_all(tasks, jobs or num_cores(), progress) if tasks else ())
     for name, sequence in zip(names_of(folders), found, strict=True):
         report.sequences.append(judge(name, sequence, [next(looks) for _ in sequence.tasks]))
     report.elapsed = time.monotonic() - started

@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CHECKS", "Found", "Problem", "SequenceResult", "Verified", "VerifyReport", "rounded"]
+__all__ = [
+    "CHECKS",
+    "NOT_STATIC",
+    "NO_IDS",
+    "Found",
+    "Problem",
+    "SequenceResult",
+    "Verified",
+    "VerifyReport",
+    "rounded",
+]
 
 CHECKS = {
     "documents": "transforms.json and info.json agree with their schemas, with each other and with the journal",
@@ -18,6 +28,7 @@ CHECKS = {
     "depth": "depth and poses of different frames describe the same static surfaces",
     "flow": "depth and poses of neighbouring frames reproduce the flow of static surfaces",
     "roundtrip": "forward and backward flow undo each other",
+    "moving": "what moves goes where its flow leads, and what is rigid keeps its shape",
     "ids": "a surface point keeps its id from frame to frame",
     "normals": "normals agree with the depth's surface, and with those of neighbouring frames",
     "smooth": "ids do not change in the middle of a smooth surface",
@@ -25,6 +36,10 @@ CHECKS = {
     "deep": "ray casts into the .blend hit what the dataset says",
 }
 """Name of each check -> what it proves, in the order of the report."""
+
+NO_IDS = "frames without segmentations: what moves is not known"
+NOT_STATIC = "frames in which too little stands still"
+"""Why checks of static surfaces, or of moving ones, cannot judge."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +76,16 @@ class Found:
     problems: list[Problem] = field(default_factory=list)
     compared: dict[str, int] = field(default_factory=dict)
     """Check -> frames (documents: files) that it could say something about."""
+    skipped: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Check -> why it could not judge something -> how often: frames, or pixels of `deep`."""
     notes: list[str] = field(default_factory=list)
 
     def count(self, check: str, number: int = 1) -> None:
         self.compared[check] = self.compared.get(check, 0) + number
+
+    def skip(self, check: str, reason: str, number: int = 1) -> None:
+        reasons = self.skipped.setdefault(check, {})
+        reasons[reason] = reasons.get(reason, 0) + number
 
     def add(self, check: str, message: str, **place: Any) -> None:
         self.problems.append(Problem(check, message, **place))
@@ -74,6 +95,9 @@ class Found:
         self.notes += [note for note in other.notes if note not in self.notes]
         for check, number in other.compared.items():
             self.count(check, number)
+        for check, reasons in other.skipped.items():
+            for reason, number in reasons.items():
+                self.skip(check, reason, number)
         return self
 
 
@@ -138,7 +162,11 @@ class VerifyReport:
                     "kinds": list(row.kinds),
                     "ok": row.ok,
                     "checks": {
-                        check: {"status": row.status(check), "compared": row.found.compared.get(check, 0)}
+                        check: {
+                            "status": row.status(check),
+                            "compared": row.found.compared.get(check, 0),
+                            "skipped": row.found.skipped.get(check, {}),
+                        }
                         for check in CHECKS
                     },
                     "problems": [dataclasses.asdict(problem) for problem in row.found.problems],

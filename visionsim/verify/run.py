@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from visionsim.dataset.arrays import ArrayFile
 from visionsim.dataset.folders import find_sequences, names_of
 from visionsim.dataset.journal import Journal, StoredFile
-from visionsim.parallel import each, processes
-from visionsim.verify.consistency import Mismatch, check_flow, check_pair, resting
+from visionsim.parallel import each, num_cores, processes
+from visionsim.verify.consistency import Mismatch, check_pair
+from visionsim.verify.flow import check_flow
 from visionsim.verify.frames import Expected, FrameData, check_background, read_frame
 from visionsim.verify.geometry import Camera
+from visionsim.verify.moving import check_moving
 from visionsim.verify.pictures import Fit, check_order, fit
 from visionsim.verify.report import CHECKS, Found, Problem, ProgressOf, SequenceResult, Verified, VerifyReport
 from visionsim.verify.sequences import Described, describe
@@ -29,12 +29,6 @@ CHUNK = 24
 
 ALONE = 32
 """Up to this many frames are verified in this process: others take half a second to start."""
-
-SAMPLES = 4
-"""Frames of each sequence from which it is guessed what rests, where labels tell of little that never moves."""
-
-LITTLE = 0.25
-"""Share of what is seen that must never move to be enough for all checks."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ def verify(roots: Sequence[Path], *, jobs: int | None = None, observe: ProgressO
     """
     started = time.monotonic()
     folders = find_sequences(roots)
-    report = VerifyReport(jobs=jobs or os.cpu_count() or 1)
+    report = VerifyReport(jobs=jobs or num_cores())
     described: list[Described] = []
     for name, folder in zip(names_of(folders), folders, strict=True):
         row = SequenceResult(name, folder)
@@ -86,7 +80,7 @@ def verify(roots: Sequence[Path], *, jobs: int | None = None, observe: ProgressO
         report.jobs = 1
     answers, done = [Answer() for _ in described], [0] * len(described)
     with processes(report.jobs) as pool:
-        known = expectations(described, pool)
+        known = [expectation(item) for item in described]
         tasks = [
             (index, task)
             for index, (item, expected) in enumerate(zip(described, known, strict=True))
@@ -114,65 +108,23 @@ def chunk_size(report: VerifyReport) -> int:
 # What is known before frames are looked at.
 
 
-def expectations(described: Sequence[Described], pool: ProcessPoolExecutor | None) -> list[Expected]:
-    """What the documents say of each sequence's frames.
-
-    The labels tell what never moves. What has an animation may rest all the same: if little else is seen, such objects
-    count as static where they rest in most frames, and so does everything together if there are no ids. That is a
-    guess, which single pixels may contradict.
-    """
-    known = [expectation(item) for item in described]
-    samples = [
-        (index, (known[index], item.frames[first], item.frames[first + 1]))
-        for index, item in enumerate(described)
-        if item.step == 1 and {"depths", "flows"} <= set(item.kinds)
-        for first in evenly(len(item.frames) - 1, SAMPLES)
-    ]
-    answers: dict[int, list[dict[int, tuple[int, int]]]] = {}
-    for number, answer in each(sample_resting, [sample for _, sample in samples], pool):
-        answers.setdefault(samples[number][0], []).append(answer)
-    for index, of in answers.items():
-        expected = known[index]
-        seen = sum(pixels for answer in of for pixels, _ in answer.values())
-        fixed = sum(answer[number][0] for answer in of for number in expected.static & answer.keys())
-        if fixed >= LITTLE * seen:
-            continue
-        # Without ids everything is one object, of which most must rest.
-        least = 0.5 if expected.ids is None else 0.9
-        rests: dict[int, list[bool]] = {}
-        for answer in of:
-            for group, (pixels, fine) in answer.items():
-                rests.setdefault(group, []).append(fine > least * pixels)
-        guess = frozenset(group for group, often in rests.items() if 2 * sum(often) > len(often))
-        known[index] = replace(expected, static=expected.static | guess, guessed=True)
-    return known
-
-
 def expectation(item: Described) -> Expected:
+    """What a sequence's documents say of its frames; of objects, how they move is what `labels` call it."""
     transforms = item.transforms or {"generator": {"settings": {}}}
     labels = transforms.get("labels")
-    static = frozenset(int(key) for key, row in (labels or {}).items() if row["motion"] == "static")
+
+    def moving(motion: str) -> frozenset[int]:
+        return frozenset(int(key) for key, row in (labels or {}).items() if row["motion"] == motion)
+
     return Expected(
         folder=item.folder,
         bit_depth=transforms["generator"]["settings"].get("bit_depth"),
         ids=None if labels is None else frozenset(map(int, labels)),
-        static=static,
-        guessed=labels is None,
+        static=moving("static"),
+        rigid=moving("rigid"),
         arrays=item.arrays,
         count=len(item.frames),
     )
-
-
-def evenly(count: int, most: int) -> list[int]:
-    """At most `most` of range(count), evenly spread."""
-    return sorted({index * count // most for index in range(most)}) if count > most else list(range(count))
-
-
-def sample_resting(sample: tuple[Expected, Mapping[str, Any], Mapping[str, Any]]) -> dict[int, tuple[int, int]]:
-    """Of one frame: id -> its pixels, and how many of them rest."""
-    expected, this, following = sample
-    frame = read_frame(expected, this, Found(), pictures=False)
-    return resting(frame, Camera.from_document(following))
 
 
 def tasks_of(item: Described, expected: Expected, size: int) -> Iterator[Task]:
@@ -215,10 +167,13 @@ def check_task(task: Task) -> Answer:
             check_smooth(frame, found)
             for other, forward in ((index - 1, False), (index + 1, True)):  # The next camera is asked for again below.
                 if 0 <= other < len(cameras) and task.frames[other]["frame"] == frame.number + (1 if forward else -1):
-                    check_flow(frame, cameras[other], forward, found, guessed=expected.guessed)
+                    check_flow(frame, cameras[other], forward, found)
         if last is not None:
             adjacent = frame.number == last.number + 1
-            answer.mismatches += check_pair(last, frame, adjacent, found, guessed=expected.guessed)
+            wrong = check_pair(last, frame, adjacent, found)
+            if adjacent and not wrong:  # Else it is known that something else is wrong with them.
+                wrong = check_moving(last, frame, found)
+            answer.mismatches += wrong
             follows = fit(last, frame, found)
             if follows is not None:
                 answer.fits.append(follows)
@@ -291,8 +246,6 @@ def finish(found: Found, item: Described, expected: Expected, answer: Answer) ->
 
     found.problems += blame(answer.mismatches, list(values))
     check_order(sorted(answer.fits, key=lambda pair: pair.first), list(values), load, found)
-    if values and not expected.static and {"depths", "flows"} <= set(item.kinds):
-        found.notes.append("nothing stands still: depth and flow have no referee but each other")
     put_in_order(found)
 
 

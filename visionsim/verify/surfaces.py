@@ -6,12 +6,13 @@ in Blender 4.2 to 5.2.
 
 from __future__ import annotations
 
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
 
 from visionsim.verify.frames import SMOOTH, FrameData
-from visionsim.verify.geometry import ENOUGH, cross, dot, thin
+from visionsim.verify.geometry import ENOUGH, cross, dot, thin, turn
 from visionsim.verify.report import Found, rounded
 
 __all__ = ["check_normals", "check_smooth", "pair_smooth"]
@@ -19,6 +20,16 @@ __all__ = ["check_normals", "check_smooth", "pair_smooth"]
 NORMAL_ANGLE = 40.0
 """Degrees between the normals and the depth's surface, median over a frame's smooth surfaces: smooth shading and bump
 maps turn normals by 6 degrees on the demo landscape and by less than 1.5 elsewhere; another axis or sign by 90."""
+
+BENT_MOST = 75.0
+"""Degrees by which a normal map may bend most normals of a frame: one without its texture bends them by 45, since
+Blender shows magenta in its place. Further is another axis or sign, whatever the materials."""
+
+WRONG_AXES = (15.0, 80.0)
+"""Degrees that normals are off at most, at this percentile, once their axes are put right."""
+
+AXES = [np.diag(signs)[list(order)] for order in permutations(range(3)) for signs in product((1, -1), repeat=3)]
+"""All ways to exchange axes and signs; the first of them is none."""
 
 LONELY_SHARE = 0.01
 """Share of smooth surfaces' pixels that may have an id unlike all of their neighbours: two coplanar surfaces may take
@@ -51,6 +62,11 @@ def check_normals(frame: FrameData, found: Found) -> None:
     usual = float(np.median(angle))
     if usual <= NORMAL_ANGLE:
         return
+    if usual <= BENT_MOST and not has_wrong_axes(plane, given, frame.camera.c2w[:3, :3]):
+        found.skip(
+            "normals", "frames in which normal maps bend the normals; one without its texture bends by 45 degrees"
+        )
+        return
     index = int(np.argmax(angle > NORMAL_ANGLE))
     found.add(
         "normals",
@@ -62,6 +78,18 @@ def check_normals(frame: FrameData, found: Found) -> None:
         expected=rounded(plane[:, index], 4),
         found=rounded(given[:, index], 4),
     )
+
+
+def has_wrong_axes(plane: Any, given: Any, world: Any) -> bool:
+    """Whether normals (3, N) are the surface's, but in another frame: with exchanged axes or signs, or in the world's.
+
+    Normal maps bend each surface its own way, by whatever angle.
+    """
+    for axes in (*AXES[1:], world):
+        angle = np.degrees(np.arccos(np.clip(dot(turn(axes, plane), given), -1.0, 1.0)))
+        if np.percentile(angle, WRONG_AXES[1]) <= WRONG_AXES[0]:
+            return True
+    return False
 
 
 def check_smooth(frame: FrameData, found: Found) -> None:

@@ -119,12 +119,7 @@ def why_deforming(obj: Any, asking: frozenset[Any]) -> str | None:
             if reason is not None:
                 return f"has the geometry nodes {modifier.name!r}, which {reason}"
             continue
-        refers = any(
-            isinstance(getattr(modifier, prop.identifier), bpy.types.ID)
-            for prop in modifier.bl_rna.properties
-            if prop.type == "POINTER"
-        )
-        if modifier.type not in RIGID_MODIFIERS or refers:
+        if modifier.type not in RIGID_MODIFIERS or refers(modifier):
             return f"has the modifier {modifier.name!r} ({modifier.type.lower()})"
     if obj.modifiers and is_animated(obj) and not animates_transform_only(obj):
         return "has modifiers and animated settings"
@@ -134,6 +129,12 @@ def why_deforming(obj: Any, asking: frozenset[Any]) -> str | None:
     if keys is not None and is_animated(keys):
         return "has animated shape keys"
     return None
+
+
+def refers(modifier: Any) -> bool:
+    """Whether a modifier refers to other data, an object for example."""
+    pointers = [prop.identifier for prop in modifier.bl_rna.properties if prop.type == "POINTER"]
+    return any(isinstance(getattr(modifier, name), bpy.types.ID) for name in pointers)
 
 
 def moves_hair(surface: Any, hair: Any, asking: frozenset[Any]) -> bool:

@@ -135,7 +135,7 @@ def inputs_of(material: Any) -> list[Input]:
     tree = material.node_tree
     found: list[Input] = []
     if any("displacement_method" in path for path in changing_paths(material)):
-        found.append(Input("frame", "has an animated displacement method"))
+        found.append(Input("frame", "by an animated method"))
     keyed: dict[Any, set[str]] = {}
     seen: set[tuple[Any, str, str]] = set()
     stack = [(socket.node, link) for socket in output_sockets(tree) for link in socket.links]
@@ -151,7 +151,7 @@ def inputs_of(material: Any) -> list[Input]:
             names = [NODE_OF_PATH.match(path) for path in changing_paths(owner)]
             keyed[owner] = {bpy.utils.unescape_identifier(name.group(1)) for name in names if name}
         if node.name in keyed[owner]:
-            found.append(Input("keys", f"has the animated node {node.name!r}"))
+            found.append(Input("keys", f"by the animated node {node.name!r}"))
         found += node_inputs(node, output.name, material)
         stack += [(node, further) for socket in node.inputs for further in socket.links]
         inner = getattr(node, "node_tree", None)
@@ -163,10 +163,10 @@ def inputs_of(material: Any) -> list[Input]:
 
 def node_inputs(node: Any, output: str, material: Any) -> Iterator[Input]:
     """What one node's output depends on, apart from its inputs and keys."""
-    kind, words = node.bl_idname, f"with the node {node.name!r}"
+    kind, words = node.bl_idname, f"by the node {node.name!r}"
     image = getattr(node, "image", None)
     if image is not None and (image.source in ("SEQUENCE", "MOVIE") or changing_paths(image)):
-        yield Input("images", f"with the images {image.name!r}, which change from frame to frame")
+        yield Input("images", f"by the images {image.name!r}, which change from frame to frame")
     if getattr(node, "space", "") == "WORLD" and kind in ("ShaderNodeDisplacement", "ShaderNodeVectorDisplacement"):
         yield Input("pose", f"{words} in world space")
     if kind in ATTRIBUTE_NODES or (kind == "ShaderNodeTexImage" and not node.inputs["Vector"].is_linked):
@@ -187,7 +187,7 @@ def node_inputs(node: Any, output: str, material: Any) -> Iterator[Input]:
         if output in ("Camera", "Window", "Reflection"):
             yield Input("camera", words)
         elif output == "Object" and node.object is not None:
-            yield Input("object", f"with the coordinates of {node.object.name_full!r}", node.object)
+            yield Input("object", f"by the coordinates of {node.object.name_full!r}", node.object)
         elif node.from_instancer:
             yield Input("frame", words)
         else:
@@ -202,9 +202,9 @@ def node_inputs(node: Any, output: str, material: Any) -> Iterator[Input]:
     elif kind == "ShaderNodeAttribute":
         domain = node.attribute_type
         if domain in ("OBJECT", "INSTANCER"):
-            yield Input("property", f"with the attribute {node.attribute_name!r}", node.attribute_name)
+            yield Input("property", f"by the attribute {node.attribute_name!r}", node.attribute_name)
         elif domain == "VIEW_LAYER":
-            yield Input("layer", f"with the attribute {node.attribute_name!r}", node.attribute_name)
+            yield Input("layer", f"by the attribute {node.attribute_name!r}", node.attribute_name)
         else:
             yield Input("attribute", words)
     else:

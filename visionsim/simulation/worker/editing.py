@@ -5,13 +5,14 @@ Each takes the scene and the worker's scratch folder, then what the script gave.
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
 import sys
 import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,16 @@ from visionsim.simulation.worker.fault import WorkerFault
 
 def range_of_frames(scene: Any, scratch: Path, start: int, end: int) -> None:
     """Let the authored animation go from `start` to `end`, inclusive."""
-    scene.frame_start, scene.frame_end = start, end
+    try:
+        scene.frame_start, scene.frame_end = start, end
+    except (OverflowError, ValueError, TypeError) as exc:
+        raise WorkerFault("request", f"frames {start} to {end}: {exc}") from exc
+    if (scene.frame_start, scene.frame_end) != (start, end):  # Blender moves what it cannot hold into its limits.
+        limits = scene.bl_rna.properties["frame_end"]
+        raise WorkerFault(
+            "request",
+            f"frames {start} to {end}: Blender's timeline goes from {limits.hard_min} to {limits.hard_max}",
+        )
 
 
 def free_camera(scene: Any, scratch: Path, frame: int) -> None:
@@ -36,6 +46,8 @@ def free_camera(scene: Any, scratch: Path, frame: int) -> None:
 def pose_camera(scene: Any, scratch: Path, c2w: list[list[float]]) -> None:
     """Put the camera, which then stands still, where a (4, 4) matrix says."""
     animation.free_camera(scene)
+    # Euler angles would depend on the pose before, which a worker that repeats the edits has never had.
+    scene.camera.rotation_mode = "QUATERNION"
     scene.camera.matrix_world = Matrix(c2w)
 
 
@@ -61,15 +73,25 @@ def keyframe_camera(scene: Any, scratch: Path, frames: list[int], c2w: list[list
 def call(scene: Any, scratch: Path, path: str, function: str, arguments: dict[str, Any], digest: str) -> Any:
     """Call a function of a user's file; returns what it returned.
 
-    `digest` is the file's SHA-256 as the parent saw it; here it is only remembered.
+    `digest` is the file's SHA-256 when the script called it. Another file is refused: frames that were rendered after
+    the first are recorded under its digest.
     """
+    try:
+        source = Path(path).read_bytes()
+    except OSError as exc:
+        raise WorkerFault("script", f"{path} cannot be read: {exc.strerror}") from exc
+    if hashlib.sha256(source).hexdigest() != digest:
+        raise WorkerFault(
+            "script",
+            f"{path} was changed after {function}() was called, and Blender has to call it again; "
+            "start your script again",
+        )
     # A function sees materials as they are, and what it does to them may change which of them can be unlit.
     with unlit.taken_out(), importable(path) as folder:
         try:
-            spec = importlib.util.spec_from_file_location(f"visionsim_call_{Path(path).stem}", path)
-            assert spec is not None and spec.loader is not None, path
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
+            module = ModuleType(f"visionsim_call_{Path(path).stem}")
+            module.__file__ = path
+            exec(compile(source, path, "exec"), module.__dict__)  # What was read, whatever is there by now.
             return getattr(module, function)(**arguments)
         except Exception as exc:
             frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename.startswith(folder)]

@@ -64,8 +64,11 @@ LENS = ("lens", "angle", "sensor", "shift", "ortho_scale", "type", "panorama_typ
 """Beginnings of the names of a camera's settings that decide where in its picture a point is seen."""
 
 
-def why_vectors_are_wrong(scene: Any) -> str | None:
-    """Why Blender's vector pass is no flow in this scene, and what helps; None if it is right."""
+def why_vectors_are_wrong(scene: Any, *, marked: bool) -> str | None:
+    """Why Blender's vector pass is no flow in this scene, and what helps; None if it is right.
+
+    With `marked`, it may be unknown where something is hidden in a neighbouring frame.
+    """
     for obj in [scene.camera, *(marker.camera for marker in scene.timeline_markers if marker.camera)]:
         curves = compat.curves_and_drivers(obj.data)
         paths = {curve.data_path.removeprefix("cycles.") for curve in curves if not is_constant(curve)}
@@ -76,6 +79,8 @@ def why_vectors_are_wrong(scene: Any) -> str | None:
         wrong = compat.vector_pass_is_wrong(described.get("panorama_type", described["type"]), animated)
         if wrong is not None:
             return wrong
+    if marked:
+        return None
     for obj in sorted(objects_of(scene), key=lambda obj: obj.name_full):
         for curve in compat.curves_and_drivers(obj):
             if curve.data_path == "hide_render" and not is_constant(curve):

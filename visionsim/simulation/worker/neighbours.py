@@ -1,6 +1,6 @@
 """The ground truth of the frames before and after one: whether a point is visible there decides about occlusions.
 
-The last few frames are kept as files in scratch, so that frames in a row take one more render each, not two.
+The last few frames are kept as scratch files, so that frames in a row take one more render each, not two.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ KEPT_NAMES = "neighbour-"
 class Neighbours:
     """The ground truth of neighbouring frames of the open scene."""
 
-    def __init__(self, scratch: Path) -> None:
-        self.scratch = scratch
+    def __init__(self) -> None:
         self._known: dict[int, dict[str, Any]] = {}
 
     def forget(self) -> None:
@@ -65,7 +64,8 @@ class Neighbours:
         linked = dict(truth)
         for key in FILES:
             if key in truth:
-                linked[key] = str(self.scratch / f"{name}{Path(truth[key]).suffix}")
+                # Beside the file itself: what is in memory and what is on the disk cannot share contents.
+                linked[key] = str(Path(truth[key]).parent / f"{name}{Path(truth[key]).suffix}")
                 link(truth[key], linked[key])
         return linked
 

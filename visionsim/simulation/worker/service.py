@@ -7,7 +7,8 @@ import math
 import os
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from visionsim.simulation.worker import (
 )
 from visionsim.simulation.worker.containment import Contained
 from visionsim.simulation.worker.fault import WorkerFault
+from visionsim.simulation.worker.follow import CHECKED_FRAMES, Follower, described
 from visionsim.simulation.worker.instances import Instances
 from visionsim.simulation.worker.neighbours import Neighbours
 
@@ -59,9 +61,11 @@ class Service:
         self.numbers: dict[Any, int] = {}
         self.wanted = truth.Wanted()
         self.motion: motion.RigidMotion | None = None
+        self.follower: Follower | None = None
+        """None unless flow comes from Blender's vector pass, and that may lose track of something."""
         self.instances: Instances | None = None
         """None unless the scene has copies, and they are to be told apart."""
-        self.neighbours = Neighbours(scratch)
+        self.neighbours = Neighbours()
         self.stretch_to_simulate: Fraction | None = None
         # Of the file that is open.
         self.digest = self.engine = self.device = ""
@@ -113,6 +117,7 @@ class Service:
         expected: str | None,
         reset: bool,
         edits: list[list[Any]],
+        mark: list[int],
         survey: dict[str, Any] | None = None,
         query: list[Any] | None = None,
     ) -> dict[str, Any]:
@@ -122,6 +127,7 @@ class Service:
             blend, settings, expected: as of `open`.
             reset: open the file anew; otherwise `edits` come after those that were done already.
             edits: [name of a function of `worker.editing`, keyword arguments] in order.
+            mark: is returned with the answer, and so tells the parent that all of this was done.
             survey: `truths` and `copies` of `open`; returns what that returns.
             query: [name of a function of `worker.queries`, keyword arguments]; returns its `value`.
         """
@@ -142,12 +148,12 @@ class Service:
         if query is not None:
             name, arguments = query
             value = getattr(queries, name)(bpy.context.scene, self, **arguments)
-            return editing.answer(value, self.scratch, arguments)
+            return {**editing.answer(value, self.scratch, arguments), "mark": mark}
         if survey is not None:
             if self.info is None or truths != self.truths:
                 self.info = self._survey(**survey)
-            return self.info
-        return editing.answer(value, self.scratch, edits[-1][1] if edits else {})
+            return {**self.info, "mark": mark}
+        return {**editing.answer(value, self.scratch, edits[-1][1] if edits else {}), "mark": mark}
 
     def _load(self, blend: str, settings: dict[str, Any], expected: str | None) -> None:
         """Open a file and apply the run's settings."""
@@ -198,7 +204,7 @@ class Service:
             warnings.append(
                 f"{found.too_many} copies are too many for ids of their own: they have that of their source"
             )
-        flow = self._choose_flow(current, found)
+        flow = self._choose_flow(current, found, look=copies is None)
         if flow:
             sys.stderr.write(f"visionsim: flow is taken {flow}\n")
             if self.motion is None and motion.cuts(current):
@@ -210,6 +216,8 @@ class Service:
         if self.motion is not None:
             needed = set(FLOW_FROM_GEOMETRY) if self.motion.anything_moves else {"use_pass_z"}
             passes = passes - {"use_pass_vector"} | needed
+        if self.follower is not None:
+            passes.add("use_pass_object_index")  # Flow needs to know what Blender lost track of.
         if "use_pass_vector" in passes:
             # Before the first render, and for good: with it geometry has motion, and Blender 5.0.1 crashes when it is
             # switched on between two renders of static geometry with persistent data.
@@ -250,9 +258,9 @@ class Service:
             "warnings": warnings,
         }
 
-    def _choose_flow(self, current: Any, copies: Instances) -> str:
-        """Decide where flow comes from; returns it in words."""
-        self.motion = self.hook.motion = None
+    def _choose_flow(self, current: Any, copies: Instances, *, look: bool) -> str:
+        """Decide where flow comes from; returns it in words. With `look`, evaluate surfaces that may lose track."""
+        self.motion = self.hook.motion = self.follower = None
         if not FLOW_KINDS.intersection(self.truths):
             return ""
         reason = motion.why_vector_pass(current, self.numbers, too_many_copies=bool(copies.too_many))
@@ -260,16 +268,32 @@ class Service:
         if reason is None and rigid.anything_moves and len(self.known_ids) > scene.MAX_OBJECT_ID:
             reason = "there are too many objects to tell apart the ones that move"
         if reason is not None:
-            wrong = motion.why_vectors_are_wrong(current)
+            wrong = motion.why_vectors_are_wrong(current, marked="occlusions" in self.truths)
             if wrong is not None:
                 text = f"flow has to come from Blender's vector pass ({reason}), which {wrong}"
                 raise WorkerFault("scene", f"{text}, or leave out --render-config.flows")
+            follower = Follower(current, self.numbers, copies)
+            self.follower = follower if follower.checks else None
+            if "occlusions" not in self.truths and self.follower is not None:
+                self._refuse_lost(current, look)
             return f"from Blender's vector pass: {reason}"
         self.motion = self.hook.motion = rigid
         return "from depth and the matrices of camera and objects: nothing deforms"
 
+    def _refuse_lost(self, current: Any, look: bool) -> None:
+        """Raise WorkerFault if flow has no way of saying that the motion of a surface is not known."""
+        assert self.follower is not None
+        lost = self.follower.why_never()
+        if not lost and look:
+            stretch = time_stretch(self.settings["keyframe_multiplier"])
+            last = min(current.frame_end, current.frame_start + CHECKED_FRAMES)
+            times = [float(frame * stretch) for frame in range(current.frame_start, last + 1)]
+            lost = self.follower.why_lost(times, scene.main_layer(current).depsgraph)
+        if lost:
+            raise WorkerFault("scene", f"{no_flow(lost)}; add --render-config.occlusions{OR_NO_FLOW}")
+
     def render(self, frame: int, name: str) -> dict[str, Any]:
-        """Render a frame's picture and ground truth into scratch files called `name`.
+        """Render a frame's picture and ground truth into files whose paths begin with `name`.
 
         Returns the paths, where each pass lies in the arrays' file (`passes`: name -> [offset in bytes, channels]),
         the camera (`worker.camera.describe`), `seconds`, `memory` (bytes that this process holds); if flow is to come
@@ -297,7 +321,7 @@ class Service:
             if self.motion is not None:
                 self.motion.check(frame, self.hook.camera, self.hook.matrices)
             if self.truths:
-                with frozen if current.render.use_motion_blur else nullcontext():
+                with frozen if current.render.use_motion_blur else nullcontext(), self._following(reply):
                     found = self._render_truth(current, name)
                 if found["camera"] != reply["camera"]:
                     raise WorkerFault("frame", "the camera differs between the picture and its ground truth")
@@ -338,6 +362,24 @@ class Service:
         reply["camera"] = self.hook.camera
         return reply
 
+    @contextmanager
+    def _following(self, reply: dict[str, Any]) -> Iterator[None]:
+        """Find out while ground truth is rendered what Blender loses track of: `unknown` of the reply, by direction."""
+        if self.follower is None:
+            yield
+            return
+        self.hook.follower, self.hook.lost = self.follower, None
+        try:
+            yield
+        finally:
+            self.hook.follower = None
+        lost = self.hook.lost
+        assert lost is not None, "the surfaces of neighbouring frames could not be evaluated"
+        if "occlusions" not in self.truths and (lost["forward"] or lost["backward"]):
+            names = sorted({described(key, found) for key, found in (*lost["forward"], *lost["backward"])})
+            raise WorkerFault("frame", f"{no_flow(names)}; add --render-config.occlusions{OR_NO_FLOW}")
+        reply["unknown"] = {way: sorted({found.number for _, found in parts}) for way, parts in lost.items()}
+
     def _render_neighbour(self, frame: int, name: str) -> dict[str, Any]:
         """Render the ground truth of another frame; leaves the scene there."""
         current = bpy.context.scene
@@ -359,6 +401,15 @@ class Service:
                 passes[key] = [stream.tell(), pixels.shape[2]]
                 stream.write(pixels.data)
         return {"arrays": str(path), "passes": passes}
+
+
+OR_NO_FLOW = " to have such surfaces marked, or leave out --render-config.flows"
+
+
+def no_flow(lost: list[str]) -> str:
+    """What is wrong with the flow of surfaces: a few of them, each with its reason."""
+    more = f" (and {len(lost) - 3} more)" if len(lost) > 3 else ""
+    return f"the motion of some surfaces is not known: {', '.join(lost[:3])}{more}"
 
 
 def memory_held() -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from visionsim.simulation.worker import camera, compat, instances, motion, unlit
+from visionsim.simulation.worker import camera, compat, follow, instances, motion, unlit
 from visionsim.simulation.worker.scene import main_layer
 
 CYCLES_TRUTH = {
@@ -67,6 +67,10 @@ class Hook:
         self.instances: instances.Instances | None = None
         """Whose copies to list."""
         self.copies: dict[str, Any] = {}
+        self.follower: follow.Follower | None = None
+        """Whose surfaces to look at while ground truth is rendered."""
+        self.lost: dict[str, Any] | None = None
+        """What that found, see `follow.Follower.around`; None if it did not come to an end."""
         self.passes: dict[str, np.ndarray] = {}
         self.reading = False
         self._render = engine.render
@@ -81,6 +85,9 @@ class Hook:
         self.matrices = self.motion.matrices(depsgraph) if self.motion is not None else {}
         if self.instances is not None:
             self.copies = self.instances.listed(depsgraph)
+        if self.follower is not None:
+            # Before the render: after it Blender frees what was evaluated, unless data are persistent.
+            self.lost = self.follower.around(engine, depsgraph)
         self._render(engine, depsgraph)
         if not self.reading:
             return
