@@ -3,9 +3,9 @@
 `static`, `rigid`, `deforming`: about 450,000 polygons in 50 objects with procedural textures, sun and area light. The
 camera moves, in `rigid` six objects too, in `deforming` also a waving sheet and a shape key.
 
-`objects`, `copies`, `bare`, `instancer`: many things. 2,000 objects with meshes and materials of their own, of which 200
-move; 19,600 copies by geometry nodes, with a material and without; 20,164 copies whose instancer moves. A number after
-`copies`, as in `copies:200000`, is how many there are.
+`objects`, `copies`, `bare`, `instancer`: many things. 2,000 objects with meshes and materials of their own, of which
+200 move; 19,600 copies by geometry nodes, with a material and without; 20,164 copies whose instancer moves. A number
+after `copies`, as in `copies:200000`, is how many there are.
 """
 
 from __future__ import annotations

@@ -169,6 +169,9 @@ def nearest_copies(
 POINTS_AT_ONCE = 1 << 14
 """Points that are looked at in one go, which bounds the memory for their neighbourhoods."""
 
+FEW = 16
+"""Triangles that are all tried on a point; of more, those around it are looked for first."""
+
 SLACK = 1e-3
 """How far a point may be beside a triangle and count as above it, in parts of the triangle's size."""
 
@@ -176,12 +179,12 @@ SLACK = 1e-3
 class Boxes:
     """Finds the boxes around points: each size of boxes has a grid of cells as large as them."""
 
-    def __init__(self, low: NDArray[np.float64], high: NDArray[np.float64], margin: float) -> None:
+    def __init__(self, low: Any, high: Any, margin: float) -> None:
         """Boxes (N, 3), made larger by a margin and by what `SLACK` allows; those that are not finite hold nothing."""
-        slack = margin + 2 * SLACK * (high - low).max(axis=1, initial=0.0)[:, None]
+        slack = margin + 2 * SLACK * np.max(high - low, axis=1)[:, None]
         self.low, self.high = low - slack, high + slack
         fine = np.flatnonzero(np.isfinite(self.low + self.high).all(axis=1))
-        levels = np.ceil(np.log2((self.high - self.low)[fine].max(axis=1, initial=1e-30))).astype(int)
+        levels = np.ceil(np.log2(np.max((self.high - self.low)[fine], axis=1))).astype(int)
         self.grids: list[tuple[float, NDArray[np.int64], NDArray[np.intp]]] = []
         """Size of the cells; sorted keys of cells, and a box that overlaps each."""
         for level in np.unique(levels).tolist():
@@ -221,7 +224,8 @@ def ranges(first: NDArray[np.intp], stop: NDArray[np.intp]) -> tuple[NDArray[np.
 def cell_keys(cells: NDArray[np.float64]) -> NDArray[np.int64]:
     """(N,) a number for each cell (N, 3). Few cells share one, which costs time and does no harm."""
     x, y, z = cells.astype(np.int64).T
-    return x * 73856093 ^ y * 19349663 ^ z * 83492791
+    result: NDArray[np.int64] = x * 73856093 ^ y * 19349663 ^ z * 83492791
+    return result
 
 
 class Shape:
@@ -245,11 +249,12 @@ class Shape:
             return result
         numbers, index = np.unique(copies, return_inverse=True)
         linear, offset = matrices[numbers, :3, :3], matrices[numbers, :3, 3]
-        inverses = np.linalg.pinv(linear, rcond=1e-6)
-        flat = np.linalg.matrix_rank(linear, tol=None) < 3
-        if len(self.triangles) <= 16 or flat.any():
+        with np.errstate(over="ignore"):
+            sizes = np.linalg.norm(linear, axis=(1, 2)) ** 3
+        if len(self.triangles) <= FEW or np.any(np.abs(np.linalg.det(linear)) <= 1e-12 * sizes):  # Some are flat.
             which, triangle = ranges(np.zeros(len(points), np.intp), np.full(len(points), len(self.triangles)))
         else:
+            inverses = np.linalg.inv(linear)
             local = np.einsum("pij,pj->pi", inverses[index], points - offset[index])
             wider = margin * float(np.linalg.norm(inverses, axis=(1, 2)).max())
             which, triangle = Boxes(self.triangles.min(1), self.triangles.max(1), wider).around(local)
