@@ -38,12 +38,15 @@ def make_dataset(root: Path) -> RunRecord:
 def test_status_reads_as_reviewed(call: Callable[..., Answer], golden: Callable[[str, str], None]) -> None:
     record = make_dataset(Path("out"))
     lock = take(Path("out/renders/b/001-00005-00012"), HOLDER)
+    waiting = call("status", "out")
+    record.begun("b/001-00005-00012")
     running = call("status", "out")
     record.stop("interrupted")
     lock.release()
     stopped = call("status", "out")
     assert (running.code, running.err, stopped.code, stopped.err) == (1, "", 1, "")
     golden("status.txt", f"{running.out}\n\n{stopped.out}")
+    assert waiting.out == running.out.replace("running", "waiting")
 
 
 def test_record_does_not_hide_the_sequences_from_verify(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import Answer, FakeRun, made_plan
 from visionsim.cli._summary import frame_ranges, human_bytes
 from visionsim.simulation.plan import Plan, Probe, ProbedScene, ScenePlan
-from visionsim.simulation.report import Failure, RunReport, SequenceReport
+from visionsim.simulation.report import Failure, RunReport, SequenceReport, grouped
 
 ARGS = ("create-datasets", "--scenes-dir=scenes", "--datasets-dir=out")
 
@@ -140,3 +140,34 @@ def test_frame_ranges() -> None:
     assert frame_ranges([7]) == "frame 7"
     assert frame_ranges([3, 1, 2, 7]) == "frames 1-3, 7"
     assert frame_ranges(range(0, 40, 2)) == "frames 0, 2, 4, 6, 8, 10, 12, 14 and 12 more ranges"
+
+
+def missing(name: str) -> str:
+    return f"texture '{name}' is missing (renders pink): /textures/{name}.png"
+
+
+def test_sentences_about_several_scenes_become_one_line() -> None:
+    same = "the scene was saved for EEVEE; it is rendered with Cycles, and may look different"
+    assert grouped({"a": [same, missing("wood")], "b": [same], "c": [same, missing("wood")], "d": []}) == [
+        f"3 scenes: {same} (a, b, c)",
+        f"2 scenes: {missing('wood')} (a, c)",
+    ]
+
+
+def test_sentences_that_differ_in_names_are_told_one_by_one_if_they_are_few() -> None:
+    names = ["wood", "brick", "sky", "sand", "oak"]
+    assert grouped({"a": [missing(name) for name in names[:3]]}) == [f"a: {missing(name)}" for name in names[:3]]
+    (line,) = grouped({"a": [missing(name) for name in names[:3]], "b": [missing(name) for name in names[2:]]})
+    assert line == f"2 scenes: {missing('wood')}; the same of 'brick', 'sky', 'sand', 'oak' (a, b)"
+
+
+def test_notes_and_what_may_help_in_the_report(call: Callable[..., Answer], fake_run: FakeRun) -> None:
+    report = made_report()
+    report.findings = {"room1": [missing("wood")], "room2": [missing("wood")]}
+    report.failures = [Failure("room3", None, (), "the scene has no active camera", again=False)]
+    fake_run.result = report
+    lines = call(*ARGS).out.splitlines()
+    assert f"  2 scenes: {missing('wood')} (room1, room2)" in lines
+    assert not any("run the same command again" in line for line in lines)
+    report.failures.append(Failure("room4", None, (), "RuntimeError: out of memory"))
+    assert "; run the same command again to retry some of them" in call(*ARGS).out

@@ -10,6 +10,7 @@ import pytest
 
 from tests.damage import DAMAGES, JOURNALS, document, edit, file_of
 from tests.synthetic import CAMERAS, FIRST, NUM_FRAMES, WIDTH, write_dataset
+from visionsim.cli._verify import show_verified
 from visionsim.dataset.journal import Journal
 from visionsim.errors import InputNotFound
 from visionsim.verify.report import CHECKS, SequenceResult, Verified, VerifyReport
@@ -131,13 +132,16 @@ def test_only_the_journal_sees_a_changed_byte_that_changes_no_value(copy):
     assert problems[-1].file == file_of("frames", FRAMES[0]) or problems[0].file == file_of("frames", FRAMES[0])
 
 
-def test_unfinished_sequence_is_reported_with_what_is_missing(copy):
+def test_unfinished_sequence_is_called_so_and_nothing_else(copy, capsys):
     (copy / "transforms.json").unlink()
+    row = verify_one(copy)
+    assert {problem.file for problem in row.found.problems} == {"transforms.json"}
+    assert f"{FEW} frames recorded" in row.found.problems[0].message
     (copy / "info.json").unlink()
     row = verify_one(copy)
-    assert {problem.file for problem in row.found.problems} == {"transforms.json", "info.json"}
-    assert f"{FEW} frames recorded" in row.found.problems[0].message
-    assert not row.ok and row.frames == 0
+    assert row.found.unfinished and not row.found.problems and not row.ok and row.frames == 0
+    show_verified(VerifyReport([row, row]))
+    assert "Not verified: 2 sequences unfinished; 0 frames of 2 sequences" in capsys.readouterr().out
 
 
 def test_missing_file_is_named_once(copy):

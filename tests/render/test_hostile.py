@@ -168,7 +168,7 @@ def test_what_a_scene_lacks_is_told_and_with_strict_refused(hostile, tmp_path, s
     ):
         assert sentence in missing, missing
     tells = blender_knows("'is_missing' in bpy.types.ID.bl_rna.properties")
-    assert ("object 'Chair' is not in its library: //library/of/inner.blend" in missing) == tells, missing
+    assert (f"object 'Chair' is not in its library: {folder}/library/of/inner.blend" in missing) == tells, missing
     assert len(missing.splitlines()) == 7 + tells, missing
     inner = hostile.folder / "lacking" / "library" / "of" / "inner.blend"
     inner.rename(inner.with_suffix(".away"))
@@ -177,7 +177,7 @@ def test_what_a_scene_lacks_is_told_and_with_strict_refused(hostile, tmp_path, s
     finally:
         inner.with_suffix(".away").rename(inner)
     assert (
-        "library is missing, its objects are left out: //library/of/inner.blend (linked by //library/of/outer"
+        f"library is missing, its objects are left out: {folder}/library/of/inner.blend (linked by //library/of/outer"
         in missing
     )
     assert "Chair" not in missing

@@ -20,7 +20,7 @@ __all__ = ["show_status"]
 MAX_ROWS = 40
 """Sequences in the table; those that are not complete come first if there are more."""
 
-STYLES = {"complete": "green", "running": "bold cyan", "stopped": "bold yellow", "not begun": "dim"}
+STYLES = {"complete": "green", "running": "bold cyan", "waiting": "cyan", "stopped": "bold yellow", "not begun": "dim"}
 
 
 def show_status(found: Status, console: Console | None = None) -> None:

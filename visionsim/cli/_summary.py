@@ -16,7 +16,7 @@ from visionsim.cli._console import say
 from visionsim.cli._progress import counted, duration
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.plan import Plan, Probe, ProbedScene, SequencePlan, step_of
-from visionsim.simulation.report import Failure, RunReport, SequenceReport
+from visionsim.simulation.report import Failure, RunReport, SequenceReport, grouped
 
 __all__ = ["plan_exit_code", "plan_json", "show_plan", "show_report"]
 
@@ -49,6 +49,10 @@ def show_report(report: RunReport, config: RenderConfig | None, console: Console
         if failures:
             show_list(console, title, "red", failure_lines(failures))
             console.print()
+    notes = grouped(report.findings)
+    if notes:
+        show_list(console, "Notes", "yellow", notes)
+        console.print()
     rendered = sum(row.rendered for row in report.sequences)
     kept = sum(row.kept for row in report.sequences)
     failed = sum(row.failed for row in report.sequences)
@@ -60,13 +64,21 @@ def show_report(report: RunReport, config: RenderConfig | None, console: Console
         label, style = "Interrupted", "bold yellow"
         tail = "; run the same command again to go on"
     elif report.failures:
-        label, style, tail = "Finished with failures", "bold red", "; run the same command again to retry them"
+        label, style, tail = "Finished with failures", "bold red", retry_advice(report.failures)
     else:
         label, style, tail = "Done", "bold green", ""
     say(console, f" after {duration(report.elapsed)}: {', '.join(counts)}{tail}", label=label, style=style)
     say(console, short_path(report.root), label="Data: ", style="bold")
     if config is not None and (rendered or report.failures):
         say(console, short_path(config.log_dir), label="Logs: ", style="bold")
+
+
+def retry_advice(failures: Sequence[Failure]) -> str:
+    """What the same command may achieve: it helps where the machine was to blame, not where request or scene are."""
+    helps = [failure.again for failure in failures]
+    if all(helps):
+        return "; run the same command again to retry them"
+    return "; run the same command again to retry some of them" if any(helps) else ""
 
 
 def report_table(rows: Sequence[SequenceReport]) -> Table:
@@ -145,11 +157,11 @@ def show_plan(plan: Plan, console: Console | None = None) -> None:
     if flows:
         show_list(console, "Flow is taken", "cyan", [f"{enumerated(names)}: {text}" for text, names in flows.items()])
         console.print()
-    missing = [f"{s.scene.name}: {sentence}" for s in opened if s.info is not None for sentence in s.info.missing]
+    missing = grouped({s.scene.name: s.info.missing for s in opened if s.info is not None})
     if missing:
         show_list(console, "Missing", "red", missing)
         console.print()
-    warnings = [f"{s.scene.name}: {warning}" for s in opened if s.info is not None for warning in s.info.warnings]
+    warnings = grouped({s.scene.name: s.info.warnings for s in opened if s.info is not None})
     if warnings:
         show_list(console, "Warnings", "yellow", warnings)
         console.print()

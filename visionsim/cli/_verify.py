@@ -14,7 +14,7 @@ from rich.text import Text
 
 from visionsim.cli._console import say
 from visionsim.cli._progress import bar_lines, counted, duration
-from visionsim.cli._summary import MAX_LINES, in_common, new_table, show_list, stdout_console
+from visionsim.cli._summary import MAX_LINES, enumerated, in_common, new_table, show_list, stdout_console
 from visionsim.verify.report import CHECKS, Found, Problem, ProgressOf, SequenceResult, Verified, VerifyReport
 
 __all__ = ["drawing", "show_verified"]
@@ -68,7 +68,8 @@ def show_verified(report: VerifyReport, console: Console | None = None) -> None:
     console = console or stdout_console()
     console.print(table_of(report.sequences, wide=console.width >= WIDE))
     console.print()
-    bad = [row for row in report.sequences if not row.ok]
+    bad = [row for row in report.sequences if row.found.problems]
+    unfinished = [row for row in report.sequences if row.found.unfinished]
     if bad:
         lines = [line for row in bad for line in problem_lines(row, alone=len(report.sequences) == 1)]
         show_list(console, "Wrong", "red", lines)
@@ -86,11 +87,15 @@ def show_verified(report: VerifyReport, console: Console | None = None) -> None:
         console.print()
     count = f"{counted(report.frames, 'frame')} of {counted(len(report.sequences), 'sequence')}"
     pace = f"{count} in {duration(report.elapsed)}, {report.frames_per_minute:.0f} frames/minute"
-    if bad:
+    if unfinished:
+        names = enumerated([row.name for row in unfinished])
+        say(console, f" {names}; run the command that makes them again", label="Unfinished:", style="bold yellow")
+    if bad or unfinished:
         problems = sum(len(row.found.problems) for row in bad)
         verb = "has" if len(bad) == 1 else "have"
-        say(console, f": {counted(len(bad), 'sequence')} {verb} {counted(problems, 'problem')}; {pace}",
-            label="Not verified", style="bold red")  # fmt: skip
+        texts = [f"{counted(len(bad), 'sequence')} {verb} {counted(problems, 'problem')}"] if bad else []
+        texts += [f"{counted(len(unfinished), 'sequence')} unfinished"] if unfinished else []
+        say(console, f": {', '.join(texts)}; {pace}", label="Not verified", style="bold red" if bad else "bold yellow")
     else:
         say(console, f": {pace}", label="Verified", style="bold green")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from visionsim.dataset.journal import DOCUMENTS, Journal, remove_partials
+from visionsim.dataset.journal import DOCUMENTS, FrameRecord, Journal, remove_partials
 from visionsim.dataset.lock import FileLock, Holder, allow_open_files, take
 from visionsim.errors import ConfigError, DataError, RequestError, SettingsMismatch
 from visionsim.files import ensure_room, refusing
@@ -36,6 +37,7 @@ from visionsim.simulation.report import (
     SceneOpened,
     SequenceDone,
     SequenceReport,
+    grouped,
 )
 
 if TYPE_CHECKING:
@@ -109,6 +111,10 @@ class RunClient:
         self.errors: dict[str, str] = {}
         self.sequences: dict[str, OpenSequence] = {}
         self.planning = True
+        self.begun: set[str] = set()
+        """Sequences of which a frame was given to a worker."""
+        self.seen: deque[tuple[SequencePlan, str]] = deque()
+        """What was seen, and is not reported yet."""
         # What all frames in hand take at most, and the journal's lines.
         pixels = config.width * config.height
         self.room = UNWRITTEN_PER_WORKER * workers * pixels * RAW_BYTES_PER_PIXEL + (1 << 20)
@@ -127,6 +133,7 @@ class RunClient:
 
     def request(self, task: Task, worker: int) -> tuple[str, Mapping[str, Any]]:
         if isinstance(task, FrameTask):
+            self.tell_begun(task.sequence)
             return "render", {"frame": task.frame}
         kinds = set(self.config.ground_truths)
         kinds.update(*(item.kinds for item in self.sequences.values() if item.plan.scene.name == task.scene))
@@ -138,6 +145,12 @@ class RunClient:
             "copies": None if self.planning else self.infos[task.scene].copies,
         }
 
+    def tell_begun(self, sequence: str) -> None:
+        if sequence not in self.begun:
+            self.begun.add(sequence)
+            if self.record is not None:
+                self.record.begun(sequence)
+
     def write(self, task: FrameTask, reply: dict[str, Any]) -> float:
         """In a writer thread: the frame's files, then its line in the journal; returns what the frame took."""
         from visionsim.simulation.writer import write_frame
@@ -148,8 +161,17 @@ class RunClient:
         record = dataclasses.replace(record, edits=self.edits)
         with item.lock:
             item.journal.append(record)
+        if item.missing and task.frame == item.missing[0]:
+            self.look_at(item.plan, record)
         seconds: float = reply["seconds"]
         return seconds
+
+    def look_at(self, planned: SequencePlan, record: FrameRecord) -> None:
+        """In a writer thread: see whether a frame shows anything."""
+        from visionsim.simulation.writer import emptiness
+
+        for sentence in emptiness(planned.folder, record):
+            self.seen.append((planned, f"frame {record.frame}: {sentence}"))
 
     def frame_format(self, kinds: tuple[str, ...]) -> FrameFormat:
         """What the files of a frame are, with these kinds of ground truth."""
@@ -179,13 +201,14 @@ class RunClient:
         task = fail.task
         if isinstance(task, FrameTask):
             self.sequences[task.sequence].row.failed += 1
-            self.give_up(Failure(task.scene, task.sequence, (task.frame,), fail.message, fail.set_aside))
+            again = fail.kind == "frame"
+            self.give_up(Failure(task.scene, task.sequence, (task.frame,), fail.message, fail.set_aside, again))
             self.observe(FrameFailed(task.sequence, task.frame, fail.message))
             return
         if fail.kind == "request" and self.planning:
             raise ConfigError(fail.message)
         self.errors[task.scene] = fail.message
-        self.give_up(Failure(task.scene, None, (), fail.message))
+        self.give_up(Failure(task.scene, None, (), fail.message, again=fail.kind == "frame"))
         if self.planning:
             self.scene_opened(task.scene)
         else:
@@ -215,9 +238,6 @@ class RunClient:
     def scene_opened(self, scene: str) -> None:
         done = len(self.infos) + len(self.errors)
         self.observe(SceneOpened(scene, done, len(self.scenes), self.errors.get(scene)))
-        if scene in self.infos:
-            for finding in (*self.infos[scene].missing, *self.infos[scene].warnings):
-                self.note(f"Scene {scene}: {finding}")
 
     def make_plan(self) -> Plan:
         """The plan for all scenes that could be opened; raises RequestError if it cannot be carried out."""
@@ -225,11 +245,29 @@ class RunClient:
         for name, scene in self.scenes.items():
             if name in self.infos:
                 sequences = tuple(self.asked.sequences(scene, self.infos[name], self.config))
+                self.tell_still(name, sum(len(sequence.frames) for sequence in sequences))
                 plans.append(ScenePlan(scene, self.infos[name], None, sequences))
             else:
                 plans.append(ScenePlan(scene, None, self.errors[name]))
+        self.tell_findings()
         num_frames = sum(len(sequence.frames) for plan in plans for sequence in plan.sequences)
         return Plan(tuple(plans), num_frames * bytes_per_frame(self.config), self.settings)
+
+    def tell_still(self, scene: str, num_frames: int) -> None:
+        """Add to a scene's findings that its frames will be the same picture, if they are several and will be."""
+        info = self.infos[scene]
+        if info.still and num_frames > 1:
+            sentence = f"nothing moves, neither objects nor the camera: all {num_frames} frames will be identical"
+            self.infos[scene] = dataclasses.replace(info, warnings=(*info.warnings, sentence))
+
+    def tell_findings(self) -> None:
+        """Report what was found in all scenes: grouped for people, whole in the report."""
+        findings = {name: [*info.missing, *info.warnings] for name, info in self.infos.items()}
+        for scene, sentences in findings.items():
+            self.report.findings[scene] = sentences
+            self.report.notes += [f"Scene {scene}: {sentence}" for sentence in sentences]
+        for line in grouped(findings):
+            self.observe(Note(line))
 
     def sequence_settings(self, planned: SequencePlan) -> dict[str, Any]:
         """What decides the bytes of a sequence's files; stored with it."""
@@ -349,6 +387,10 @@ class RunClient:
     # Rendering.
 
     def frame_done(self, item: OpenSequence, frame: int, seconds: float) -> None:
+        while self.seen:
+            planned, sentence = self.seen.popleft()
+            self.report.findings.setdefault(planned.scene.name, []).append(sentence)
+            self.note(f"{planned.name}, {sentence}")
         item.row.rendered += 1
         item.row.seconds += seconds
         self.observe(FrameDone(item.row.name, frame, seconds))

@@ -193,6 +193,7 @@ class ScriptRun(RunClient):
 
     def request(self, task: Task, worker: int) -> tuple[str, Mapping[str, Any]]:
         if isinstance(task, FrameTask):
+            self.tell_begun(task.sequence)
             return "render", {"frame": task.frame - self.shift}
         _, opening = super().request(task, worker)
         survey = {name: opening[name] for name in ("truths", "copies")}

@@ -72,6 +72,8 @@ class SceneInfo:
     missing: tuple[str, ...] = ()
     """What pictures lack, one sentence each: missing textures and libraries, scripts that did not run. `--strict`
     makes these errors."""
+    still: bool = False
+    """Whether certainly nothing changes from frame to frame, the camera included."""
     warnings: tuple[str, ...] = ()
     """Other findings of the audit, one sentence each: what is replaced, what cannot be slowed."""
 

@@ -19,7 +19,7 @@ from enum import Enum
 from pathlib import Path
 
 from visionsim.errors import BlenderNotFound, ProtocolError
-from visionsim.simulation.protocol import Message, Request, decode, encode
+from visionsim.simulation.protocol import CHATTER, Message, Request, decode, encode
 
 __all__ = ["State", "WorkerProcess", "blender_command", "cpu_seconds"]
 
@@ -270,4 +270,7 @@ class WorkerProcess:
             self.kill()
         self._threads[1].join()
         self._threads[0].join(2.0)  # The last lines before a crash say why.
+        with contextlib.suppress(OSError):
+            for line in (self.scratch / CHATTER).read_bytes().splitlines(keepends=True):
+                self._log(line)
         self._hear(None)

@@ -23,6 +23,7 @@ from visionsim.errors import ProtocolError
 
 __all__ = [
     "ARRAY",
+    "CHATTER",
     "MARKER",
     "PROTOCOL",
     "Done",
@@ -42,6 +43,9 @@ MARKER = b"\x1e"
 
 ARRAY = "visionsim.array"
 """Key of the object that stands for an array in what a user's function returned; its value is the path of a .npy."""
+
+CHATTER = "chatter.log"
+"""File in a worker's scratch folder that holds what Blender has printed and the worker has not passed on yet."""
 
 ErrorKind = Literal["request", "scene", "frame", "script"]
 """What is wrong: what was asked for, the .blend file, this one frame, or the user's own code."""

@@ -54,6 +54,8 @@ class StoredRun:
     running: bool
     sequences: list[PlannedSequence] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    begun: set[str] = field(default_factory=set)
+    """Names of the sequences of which a frame was given to a worker."""
     retries: list[Retried] = field(default_factory=list)
     """One for each time."""
     notes: list[str] = field(default_factory=list)
@@ -77,6 +79,8 @@ class StoredRun:
                 self.failures.append(Failure(**{**value, "frames": tuple(value["frames"])}))
             elif kind == "retry":
                 self.retries.append(Retried(**value))
+            elif kind == "begun":
+                self.begun.add(str(value))
             elif kind == "note":
                 self.notes.append(str(value))
             elif kind == "end":
@@ -101,6 +105,9 @@ class RunRecord:
     def planned(self, sequences: Iterable[PlannedSequence]) -> None:
         for sequence in sequences:
             self._add("sequence", dataclasses.asdict(sequence))
+
+    def begun(self, sequence: str) -> None:
+        self._add("begun", sequence)
 
     def failure(self, failure: Failure) -> None:
         self._add("failure", dataclasses.asdict(failure))

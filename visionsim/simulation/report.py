@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,14 @@ __all__ = [
     "SceneOpened",
     "SequenceDone",
     "SequenceReport",
+    "grouped",
 ]
+
+MOST_ALIKE = 3
+"""Up to this many sentences that differ only in names are told one by one."""
+
+MOST_NAMES = 5
+"""Scenes, or objects, that a line names."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,8 @@ class Failure:
     message: str
     set_aside: bool = False
     """The frame killed each worker that tried it."""
+    again: bool = True
+    """Whether the same command may succeed another time; not if the request or the scene is to blame."""
 
 
 @dataclass
@@ -133,6 +143,8 @@ class RunReport:
     sequences: list[SequenceReport] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    findings: dict[str, list[str]] = field(default_factory=dict)
+    """Scene -> what a user should know about it, one sentence each; `grouped` makes few lines of them."""
     elapsed: float = 0.0
     """Wall clock of the whole run, seconds."""
     interrupted: bool = False
@@ -162,4 +174,46 @@ class RunReport:
             "sequences": rows,
             "failures": [{**dataclasses.asdict(f), "frames": list(f.frames)} for f in self.failures],
             "notes": list(self.notes),
+            "findings": {scene: list(sentences) for scene, sentences in self.findings.items()},
         }
+
+
+def grouped(findings: Mapping[str, Iterable[str]]) -> list[str]:
+    """Few lines from many sentences about scenes.
+
+    A sentence about several scenes becomes one line, and so do more than MOST_ALIKE sentences that differ only in what
+    they name: `room: texture 'wood' is missing: wood.png; the same of 'brick', 'sand', 'sky'`.
+    """
+    kinds: dict[str, dict[str, list[str]]] = {}
+    for scene, sentences in findings.items():
+        for sentence in sentences:
+            kinds.setdefault(without_names(sentence), {}).setdefault(sentence, []).append(scene)
+    lines = []
+    for alike in kinds.values():
+        if len(alike) <= MOST_ALIKE:
+            lines += [line_of(sentence, scenes) for sentence, scenes in alike.items()]
+            continue
+        first, *others = alike
+        names = [name for name in dict.fromkeys(map(first_name, others)) if name and name != first_name(first)]
+        also = f"; the same of {in_short(names)}" if names else f"; {len(others)} more like it"
+        lines.append(line_of(first + also, list(dict.fromkeys(scene for scenes in alike.values() for scene in scenes))))
+    return lines
+
+
+def line_of(sentence: str, scenes: list[str]) -> str:
+    return f"{scenes[0]}: {sentence}" if len(scenes) == 1 else f"{len(scenes)} scenes: {sentence} ({in_short(scenes)})"
+
+
+def without_names(sentence: str) -> str:
+    """A sentence without what differs between objects of the same kind: quoted names, paths and numbers."""
+    return re.sub(r"'[^']*'|\S*[/\\]\S*|\d+", "...", sentence)
+
+
+def first_name(sentence: str) -> str:
+    found = re.search(r"'[^']*'", sentence)
+    return found.group() if found else ""
+
+
+def in_short(names: list[str], most: int = MOST_NAMES) -> str:
+    """`a, b and 3 more`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -18,7 +18,8 @@ from visionsim.simulation.report import Failure
 
 __all__ = ["SequenceStatus", "State", "Status", "status"]
 
-State = Literal["complete", "running", "stopped", "not begun"]
+State = Literal["complete", "running", "waiting", "stopped", "not begun"]
+"""`waiting`: a run that goes on has claimed the sequence, and no worker has begun it."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def status(root: Path) -> Status:
 
 def sequence_status(root: Path, folder: Path, planned: PlannedSequence | None, runs: list[StoredRun]) -> SequenceStatus:
     """One sequence; `planned` is what the last run that knows it was to do."""
-    running = is_held(lock_path(folder))  # First: what it finishes meanwhile is done, not stopped.
+    claimed = is_held(lock_path(folder))  # First: what it finishes meanwhile is done, not stopped.
     # As reports call it.
     found = folder.relative_to(root).as_posix().removeprefix("renders/") if folder != root else folder.resolve().name
     name = planned.name if planned else found
@@ -116,8 +117,10 @@ def sequence_status(root: Path, folder: Path, planned: PlannedSequence | None, r
     state: State = "stopped"
     if complete:
         state = "complete"
-    elif running:
-        state = "running"
+    elif claimed:
+        known = [run for run in runs if run.running and any(row.name == name for row in run.sequences)]
+        # Scripts that write a sequence by themselves leave no record, and are at work.
+        state = "waiting" if known and not any(name in run.begun for run in known) else "running"
     elif done == 0:
         state = "not begun"
     failed = sum(len(failure.frames) for run in runs for failure in run.failures if failure.sequence == name)

@@ -20,8 +20,8 @@ from visionsim.dataset.schema import info_document, transforms_document, write_d
 from visionsim.dataset.truth_files import write_truth
 from visionsim.errors import DataError
 from visionsim.files import flush_folder, make_folder, whole_file
-from visionsim.io.exr import read_passes
-from visionsim.io.images import SUFFIXES, clean_picture
+from visionsim.io.exr import read_exr, read_passes
+from visionsim.io.images import SUFFIXES, clean_picture, read_pixels
 from visionsim.simulation.passes import PASSES, Neighbour, View, with_copies
 from visionsim.simulation.plan import SequencePlan, fps_of, step_of
 
@@ -81,6 +81,25 @@ def write_frame(folder: Path, frame: int, reply: Mapping[str, Any], form: FrameF
         flush_folder(path.parent)  # All at the end: the first does it for the others, as far as the file system can.
     stored = {kind: StoredFile.of(folder, files[kind]) for kind in ("frames", *form.kinds)}
     return FrameRecord(frame, num_channels, reply["camera"], stored)
+
+
+BLACK = 2 / 255
+"""Below this everything in a picture is black: dithering of 8 bits may lift it by a step."""
+
+
+def emptiness(folder: Path, record: FrameRecord) -> list[str]:
+    """Why a frame is of no use, one sentence each: no surface is seen, or the picture is black."""
+    found = []
+    if "depths" in record.files:
+        depth = read_exr(folder / record.files["depths"].path)["Y"]
+        if not np.isfinite(depth).any():
+            found.append("the camera sees nothing: no surface is in the picture")
+    if "frames" in record.files:
+        pixels = read_pixels(folder / record.files["frames"].path)
+        limit = BLACK * np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else BLACK
+        if pixels[..., : 3 if pixels.shape[-1] >= 3 else 1].max() <= limit:
+            found.append("the picture is black")
+    return found
 
 
 def scratch_files(reply: Mapping[str, Any]) -> list[Path]:

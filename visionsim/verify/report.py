@@ -39,7 +39,8 @@ CHECKS = {
 
 NO_IDS = "frames without segmentations: what moves is not known"
 NOT_STATIC = "frames in which too little stands still"
-"""Why checks of static surfaces, or of moving ones, cannot judge."""
+BENT = "frames in which normal maps bend most normals, as one does whose texture is missing (--deep names it)"
+"""Why checks of static surfaces, of moving ones, and of normals, cannot judge."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class Found:
     skipped: dict[str, dict[str, int]] = field(default_factory=dict)
     """Check -> why it could not judge something -> how often: frames, or pixels of `deep`."""
     notes: list[str] = field(default_factory=list)
+    unfinished: bool = False
+    """Whether frames are recorded, and nothing describes them: whatever made them was interrupted, or goes on."""
 
     def count(self, check: str, number: int = 1) -> None:
         self.compared[check] = self.compared.get(check, 0) + number
@@ -92,6 +95,7 @@ class Found:
 
     def __iadd__(self, other: Found) -> Found:
         self.problems += other.problems
+        self.unfinished |= other.unfinished
         self.notes += [note for note in other.notes if note not in self.notes]
         for check, number in other.compared.items():
             self.count(check, number)
@@ -114,7 +118,7 @@ class SequenceResult:
 
     @property
     def ok(self) -> bool:
-        return not self.found.problems
+        return not (self.found.problems or self.found.unfinished)
 
     def status(self, check: str) -> str:
         """`ok`, `failed`, or `skipped` where there was nothing to compare."""
@@ -138,7 +142,7 @@ class VerifyReport:
 
     @property
     def exit_code(self) -> int:
-        """0 nothing is wrong, 1 something is."""
+        """0 nothing is wrong, 1 something is, or is unfinished."""
         return int(not all(row.ok for row in self.sequences))
 
     @property
@@ -161,6 +165,7 @@ class VerifyReport:
                     "frames": row.frames,
                     "kinds": list(row.kinds),
                     "ok": row.ok,
+                    "unfinished": row.found.unfinished,
                     "checks": {
                         check: {
                             "status": row.status(check),

@@ -10,7 +10,7 @@ from typing import Any
 
 from visionsim.cameras import camera_from_document
 from visionsim.dataset.index import KEYS, OF_THE_SEQUENCE, PICTURES, StoredArray, open_array
-from visionsim.dataset.journal import FrameRecord, Journal, StoredFile, settings_digest
+from visionsim.dataset.journal import DOCUMENTS, FrameRecord, Journal, StoredFile, settings_digest
 from visionsim.dataset.kinds import KINDS, frame_path
 from visionsim.dataset.schema import info_document, read_document, record_of, transforms_document
 from visionsim.errors import DataError, SceneError, SchemaError
@@ -64,6 +64,9 @@ def describe(folder: Path, found: Found) -> Described:
     except (DataError, OSError) as exc:
         found.add("documents", str(exc), file=".visionsim/journal.jsonl")
     documents: dict[str, dict[str, Any]] = {}
+    if described.journal is not None and not any((folder / name).exists() for name in DOCUMENTS):
+        found.unfinished = True
+        return described
     for kind in ("transforms", "info"):
         path = folder / f"{kind}.json"
         if not path.exists():

@@ -43,24 +43,34 @@ def animated_ids() -> Iterator[tuple[Any, Any]]:
                 yield block, owner
 
 
-def freeze_all_but_camera(scene: Any) -> None:
-    """Stop every animation but that of the camera and of what carries it, as at the first frame."""
+def freeze_all_but_camera(scene: Any, moving: set[Any]) -> None:
+    """Stop every animation but that of `moving`, as at the first frame: see `dependencies.deciders`."""
     scene.frame_set(scene.frame_start)
-    moving = set()
-    for camera in [scene.camera, *(marker.camera for marker in scene.timeline_markers)]:
-        link = camera
-        while link is not None and link not in moving:
-            moving.update({link, *([link.data] if link.data is not None else [])})
-            moving.update(c.target for c in link.constraints if getattr(c, "target", None) is not None)
-            link = link.parent
-    for _, owner in animated_ids():
-        if owner in moving:
+    kept: set[Any] = set()
+    for block, owner in animated_ids():
+        if block in moving or owner in moving:
+            kept.update(actions_of(owner.animation_data))
+    for block, owner in animated_ids():
+        if block in moving or owner in moving:
             continue
         data = owner.animation_data
+        if data.action in kept:
+            data.action = None  # Its curves cannot be muted for one of its users alone.
         for curve in (*compat.fcurves(data), *data.drivers):
             curve.mute = True
         for track in data.nla_tracks:
             track.mute = True
+
+
+def actions_of(data: Any) -> Iterator[Any]:
+    """The actions of animation data, those of NLA strips included."""
+    strips = [strip for track in data.nla_tracks for strip in track.strips]
+    while strips:
+        strip = strips.pop()
+        strips += getattr(strip, "strips", ())
+        yield strip.action
+    if data.action is not None:
+        yield data.action
 
 
 def unbind_camera(scene: Any) -> None:

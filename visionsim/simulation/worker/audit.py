@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import bpy
+import numpy as np
 
-from visionsim.simulation.worker import animation, change, compat
+from visionsim.cameras import c2w_from_blender, camera_from_blender
+from visionsim.simulation.worker import animation, camera, change, compat
 from visionsim.simulation.worker.containment import Contained, cache_folder, point_caches
-from visionsim.simulation.worker.scene import animated_settings
+from visionsim.simulation.worker.scene import RENDERABLE, animated_settings
 
 
 def missing(scene: Any, contained: Contained, *, autoexec: bool) -> list[str]:
@@ -24,27 +26,119 @@ def missing(scene: Any, contained: Contained, *, autoexec: bool) -> list[str]:
 
 
 def notices(scene: Any, contained: Contained, *, engine: str, stretch: float) -> list[str]:
-    """Errors at loading, another engine, file outputs, lattices as parents, simulations, what cannot be slowed.
+    """List what a user should know: load errors, the engine, what shows nothing, places far off, simulations, speed.
 
     `engine` is the one that the file was saved for, `stretch` the multiplier.
     """
     return [
         *contained.complaints,
         *another_engine(engine),
+        *unknown_nodes(scene),
+        *black_materials(scene),
+        *not_drawn(scene),
         *contained.outputs,
         *shaped_by_chance(scene),
+        *far_from_origin(scene),
         *animation.unbaked(scene),
         *animation.not_slowed(scene, stretch),
     ]
 
 
 def another_engine(engine: str) -> list[str]:
-    """The scene was made for EEVEE or Workbench; its look may differ."""
+    """The scene was made for another engine than Cycles; its look may differ.
+
+    Blender calls an engine that it does not know EEVEE; of files from before EEVEE that can be told.
+    """
     if engine == "CYCLES":
         return []
     names = {"BLENDER_EEVEE": "EEVEE", "BLENDER_EEVEE_NEXT": "EEVEE", "BLENDER_WORKBENCH": "Workbench"}
     made_for = names.get(engine, engine) or "an engine that is not installed"
+    if bpy.data.version < (2, 80, 0):
+        version = f"{bpy.data.version[0]}.{bpy.data.version[1]}"
+        made_for = f"Blender Internal, the Game Engine or an add-on's engine (by Blender {version})"
     return [f"the scene was saved for {made_for}; it is rendered with Cycles, and may look different"]
+
+
+def unknown_nodes(scene: Any) -> list[str]:
+    """Nodes of add-ons that are not there, and of other versions of Blender, where they are in use."""
+    found = []
+    for owner, tree in used_trees(scene):
+        names = sorted({repr(node.name) for node in animation.nodes_of(tree) if node.bl_idname == "NodeUndefined"})
+        if names:
+            found.append(
+                f"{owner.bl_rna.name.lower()} {owner.name_full!r} has nodes that this Blender does not know "
+                f"(an add-on's, most likely), which do nothing: {in_short(names)}"
+            )
+    return found
+
+
+def used_trees(scene: Any) -> Iterator[tuple[Any, Any]]:
+    """Node trees that decide what the scene looks like, each with the data-block that has it."""
+    for material in sorted(used_materials(scene), key=lambda material: material.name_full):
+        tree = compat.used_node_tree(material)
+        if tree is not None:
+            yield material, tree
+    lamps = {obj.data for obj in change.objects_of(scene) if obj.type == "LIGHT" and not obj.hide_render}
+    for block in [*sorted(lamps, key=lambda lamp: lamp.name_full), *([scene.world] if scene.world else [])]:
+        if block.use_nodes and block.node_tree is not None:
+            yield block, block.node_tree
+    groups = {
+        modifier.node_group
+        for obj in change.objects_of(scene)
+        for modifier in obj.modifiers
+        if modifier.type == "NODES" and modifier.show_render and modifier.node_group is not None
+    }
+    yield from ((group, group) for group in sorted(groups, key=lambda group: group.name_full))
+
+
+def used_materials(scene: Any) -> set[Any]:
+    """Materials of what is rendered and has a surface."""
+    return {
+        material
+        for obj in change.objects_of(scene)
+        if not obj.hide_render and obj.type in SURFACES
+        for material in change.materials_of(obj)
+        if not any(modifier.type == "NODES" for modifier in obj.modifiers) or animation.is_used(material)
+    }
+
+
+SURFACES = {"MESH", "CURVE", "CURVES", "FONT", "META", "SURFACE", "VOLUME", "POINTCLOUD"}
+"""Types of objects whose materials Cycles shows."""
+
+
+def black_materials(scene: Any) -> list[str]:
+    """Materials that have nothing on the output that Cycles takes, which renders as black."""
+    found = []
+    for material in sorted(used_materials(scene), key=lambda material: material.name_full):
+        tree = compat.used_node_tree(material)
+        if tree is None:
+            continue
+        output = tree.get_output_node("CYCLES")
+        if output is None or not (output.inputs["Surface"].is_linked or output.inputs["Volume"].is_linked):
+            found.append(f"material {material.name_full!r} has nothing on its surface output for Cycles: it is black")
+    return found
+
+
+def not_drawn(scene: Any) -> list[str]:
+    """Grease pencil, which Blender draws only where there is a window, or at least a graphics context."""
+    return [
+        f"grease pencil {obj.name_full!r} is not drawn: Blender draws no strokes without a window; "
+        "convert it to a curve or a mesh"
+        for obj in sorted(change.objects_of(scene), key=lambda obj: obj.name_full)
+        if obj.type in ("GPENCIL", "GREASEPENCIL") and not obj.hide_render
+    ]
+
+
+def in_circles(circles: list[list[str]]) -> list[str]:
+    """Data-blocks that depend on each other, or on themselves (see `chatter.circles`)."""
+    found = []
+    for names in circles:
+        who = in_short([repr(name) for name in names])
+        found.append(
+            f"{who} {'depend on each other' if len(names) > 1 else 'depends on itself'} in a circle, which Blender "
+            "cuts at any place: what moves by it may be wrong, or differ from run to run"
+        )
+    return found
 
 
 def shaped_by_chance(scene: Any) -> list[str]:
@@ -63,6 +157,41 @@ def shaped_by_chance(scene: Any) -> list[str]:
         and obj.parent_type in ("ARMATURE", "LATTICE")
         and (obj.parent.data.shape_keys or obj.parent.modifiers)
     ]
+
+
+def far_from_origin(scene: Any) -> list[str]:
+    """Coordinates so large that single precision, which Blender renders with, is coarser than a tenth of a pixel."""
+    described = camera.describe(scene, scene.camera)
+    model, c2w = camera_from_blender(described), c2w_from_blender(described["matrix_world"])
+    away = [
+        float(np.linalg.norm(np.maximum(np.abs(middle - c2w[:3, 3]) - half, 0.0)))
+        for middle, half in map(box_of, scene.objects)
+        if half.any()
+    ]
+    near = max(float(np.median(away)) if away else 0.0, described["clip_start"])
+    x, y = model.width / 2, model.height / 2
+    pixel = float(np.linalg.norm(model.unproject(x + 0.5, y, near) - model.unproject(x - 0.5, y, near)))
+    largest = float(np.abs(c2w[:3, 3]).max())
+    step = float(np.spacing(np.float32(largest)))
+    if not step > COARSE * pixel:
+        return []
+    return [
+        f"the camera is {largest:.3g} units from the origin, where single precision has steps of {step:.2g}: "
+        f"{step / pixel:.2g} pixels, by which pictures and ground truth may be off; move the scene to the origin"
+    ]
+
+
+COARSE = 0.1
+"""Pixels that a step of single precision may be."""
+
+
+def box_of(obj: Any) -> tuple[Any, Any]:
+    """Middle and half the size of an object's box in the world, as it is now; no size if it shows nothing."""
+    corners = np.array(obj.bound_box if obj.type in RENDERABLE and not obj.hide_render else np.zeros((8, 3)))
+    matrix = np.array(obj.matrix_world)
+    corners = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    return (low + high) / 2, (high - low) / 2
 
 
 def replaced_settings(scene: Any, settings: dict[str, Any]) -> list[str]:
@@ -119,7 +248,8 @@ def missing_files(scene: Any) -> list[str]:
 
 def absolute(path: str, owner: Any) -> str:
     """A path of a data-block, which counts from the .blend that it comes from."""
-    return str(bpy.path.abspath(path, library=owner.library))
+    resolved: str = os.path.normpath(bpy.path.abspath(path, library=owner.library))
+    return resolved
 
 
 def in_short(names: list[str], most: int = 3) -> str:
@@ -129,6 +259,7 @@ def in_short(names: list[str], most: int = 3) -> str:
 def missing_images(scene: Any) -> list[str]:
     """Textures whose files are not where the .blend says: whole images, tiles of UDIMs, frames of sequences."""
     found = []
+    bending = images_that_bend_normals(scene)
     users: dict[Any, list[Any]] = {}
     for image, user in animation.image_users(scene):
         users.setdefault(image, []).append(user)
@@ -136,8 +267,11 @@ def missing_images(scene: Any) -> list[str]:
         if image.source not in IMAGE_FILES or image.packed_file or image.packed_files or not animation.is_used(image):
             continue
         path = absolute(image.filepath, image)
+        effect = "renders pink"
+        if image in bending:
+            effect += ", and bends normals, also those of ground truth"
         if not image.filepath:
-            found.append(f"texture {image.name_full!r} is missing (renders pink): it names no file")
+            found.append(f"texture {image.name_full!r} is missing ({effect}): it names no file")
             continue
         paths = {path}
         if image.source == "TILED":
@@ -148,8 +282,31 @@ def missing_images(scene: Any) -> list[str]:
         gone = sorted(path for path in paths if not os.path.exists(path))
         if gone:
             what = IMAGE_FILES[image.source]
-            found.append(f"{what} {image.name_full!r} is missing (renders pink): {in_short(gone)}")
+            found.append(f"{what} {image.name_full!r} is missing ({effect}): {in_short(gone)}")
     return found
+
+
+def images_that_bend_normals(scene: Any) -> set[Any]:
+    """Images that reach a bump, a normal map or another input for normals in a material in use."""
+    found = set()
+    for _, tree in used_trees(scene):
+        for part in change.node_trees(tree):
+            stack = [socket for node in part.nodes for socket in node.inputs if is_for_normals(node, socket)]
+            seen = set()
+            while stack:
+                for link in stack.pop().links:
+                    node = link.from_node
+                    if node in seen:
+                        continue
+                    seen.add(node)
+                    stack += node.inputs
+                    if getattr(node, "image", None) is not None:
+                        found.add(node.image)
+    return found
+
+
+def is_for_normals(node: Any, socket: Any) -> bool:
+    return node.type in ("BUMP", "NORMAL_MAP") or socket.name.endswith("Normal")
 
 
 IMAGE_FILES = {"FILE": "texture", "SEQUENCE": "image sequence", "MOVIE": "movie", "TILED": "tiled texture (UDIM)"}
@@ -177,18 +334,18 @@ def played(user: Any) -> range:
 def missing_libraries() -> list[str]:
     """Libraries that are not there, and data-blocks that are not in theirs."""
     found = []
-    there = {}
+    there, paths = {}, {}
     for library in bpy.data.libraries:
         # Paths of libraries within libraries count from this .blend, too.
-        path = bpy.path.abspath(library.filepath)
+        paths[library] = path = os.path.normpath(bpy.path.abspath(library.filepath))
         there[library] = bool(library.packed_file) or os.path.exists(path)
         if not there[library] and not getattr(library, "is_archive", False):
             via = f" (linked by {library.parent.filepath})" if library.parent is not None else ""
-            found.append(f"library is missing, its objects are left out: {library.filepath}{via}")
+            found.append(f"library is missing, its objects are left out: {path}{via}")
     for block in animation.all_ids():
         if block.library is not None and compat.is_missing(block) and there.get(block.library):
             kind = block.bl_rna.name.lower()
-            found.append(f"{kind} {block.name!r} is not in its library: {block.library.filepath}")
+            found.append(f"{kind} {block.name!r} is not in its library: {paths[block.library]}")
     return found
 
 

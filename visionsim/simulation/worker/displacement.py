@@ -118,7 +118,7 @@ def moves_surface(material: Any) -> bool:
 
 def is_constant(curve: Any) -> bool:
     """Whether an F-curve has the same value at all times; the value of a driver is not known."""
-    if hasattr(curve, "driver") or curve.modifiers or not curve.keyframe_points:
+    if curve.driver is not None or curve.modifiers or not curve.keyframe_points:
         return False
     points = curve.keyframe_points
     return len({at[1] for point in points for at in (point.co, point.handle_left, point.handle_right)}) == 1

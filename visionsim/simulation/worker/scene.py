@@ -14,7 +14,7 @@ import bpy
 from visionsim.cameras import c2w_from_blender, camera_from_blender
 from visionsim.errors import SceneError
 from visionsim.simulation.config import THREADS_VARIABLE, time_stretch
-from visionsim.simulation.worker import animation, camera, change, compat
+from visionsim.simulation.worker import animation, camera, change, compat, dependencies
 from visionsim.simulation.worker.containment import Contained, contained
 from visionsim.simulation.worker.fault import WorkerFault
 
@@ -186,7 +186,8 @@ def configure(scene: Any, settings: dict[str, Any]) -> str:
         render.use_motion_blur = settings["use_motion_blur"]
 
     if not settings["use_animations"]:
-        animation.freeze_all_but_camera(scene)
+        cameras = [scene.camera, *(marker.camera for marker in scene.timeline_markers if marker.camera is not None)]
+        animation.freeze_all_but_camera(scene, dependencies.deciders(cameras))
     if settings["unbind_camera"]:
         animation.unbind_camera(scene)
     stretch_time(scene, time_stretch(settings["keyframe_multiplier"]))

@@ -23,7 +23,9 @@ from visionsim.simulation.worker import (
     animation,
     audit,
     change,
+    chatter,
     compat,
+    dependencies,
     editing,
     motion,
     queries,
@@ -167,11 +169,12 @@ class Service:
         if expected not in (None, digest.hexdigest()):
             raise WorkerFault("scene", "the file was changed while the run went on; start the command again")
         self.digest, self.settings, self.info, self.edits, self.rendered = digest.hexdigest(), {}, None, [], False
-        current, self.contained = scene.open_scene(
-            blend, self.scratch, autoexec=settings["autoexec"], addons=settings["addons"]
-        )
+        with chatter.heard(self.scratch) as said:
+            current, self.contained = scene.open_scene(
+                blend, self.scratch, autoexec=settings["autoexec"], addons=settings["addons"]
+            )
         scene.check_camera(current)
-        self.engine = current.render.engine
+        self.engine = chatter.unknown_engine(said, current) or current.render.engine
         self.hook.scene = current
         self.replaced = audit.replaced_settings(current, settings)
         self.device = scene.configure(current, settings)
@@ -243,6 +246,8 @@ class Service:
         self.wanted = truth.Wanted(passes, numbers, light_tree=not unlit.only_lamps())
         bpy.context.view_layer.update()  # Drivers say whether they run when they have been asked for a value.
         missing = audit.missing(current, self.contained, autoexec=self.settings["autoexec"])
+        if copies is None:  # A worker that opens the scene later has nothing to tell.
+            warnings += audit.in_circles(chatter.circles(scene.main_layer(current), self.scratch))
         return {
             "blender": compat.version_text(),
             "digest": self.digest,
@@ -255,6 +260,7 @@ class Service:
             "copies": found.table,
             "flow": flow,
             "missing": missing,
+            "still": dependencies.nothing_moves(current),
             "warnings": warnings,
         }
 
@@ -304,9 +310,7 @@ class Service:
         current = bpy.context.scene
         self.rendered = True
         reply: dict[str, Any] = {}
-        if self.stretch_to_simulate is not None:  # Not while opening: a dry run does without.
-            animation.run_simulations(current, self.stretch_to_simulate)
-            self.stretch_to_simulate = None
+        self._simulate(current)
         if self.motion is None:
             current.frame_set(frame)
             if FLOW_KINDS.intersection(self.truths) and motion.cuts(current):
@@ -333,9 +337,16 @@ class Service:
         reply["memory"] = memory_held()
         return reply
 
-    def cast(self, frame: int, pixels: list[list[float]]) -> dict[str, Any]:
+    def _simulate(self, current: Any) -> None:
+        """Run simulations, if they did not run yet. Not while opening: a dry run does without."""
+        if self.stretch_to_simulate is not None:
+            animation.run_simulations(current, self.stretch_to_simulate)
+            self.stretch_to_simulate = None
+
+    def cast(self, frame: int, pixels: list[list[float]], probes: int) -> dict[str, Any]:
         """Cast rays through pixel positions of a frame; see `raycast.cast`."""
-        return raycast.cast(bpy.context.scene, frame, pixels)
+        self._simulate(bpy.context.scene)
+        return raycast.cast(bpy.context.scene, frame, pixels, probes)
 
     def _render_picture(self, current: Any, name: str) -> str:
         picture = str(self.scratch / f"{name}.picture")
