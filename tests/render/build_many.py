@@ -1,7 +1,8 @@
 """Build a scene of many copies, or of a set scene: python build_many.py SCENE.blend KIND.
 
-`carried`: a grid of copies that geometry nodes make on an object that moves and turns. `set`, `hidden-set`: a square that
-moves in the scene that is this one's background, shown in the viewport or not. The camera looks down from a height of 20.
+`carried`: a grid of copies that geometry nodes make on an object that moves and turns. `set`, `hidden-set`: a square
+that moves in the scene that is this one's background, shown in the viewport or not. The camera looks down from a height
+of 20.
 """
 
 import sys

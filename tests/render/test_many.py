@@ -36,7 +36,7 @@ def moved(points: np.ndarray, turn: float, frame: int, offset: int) -> np.ndarra
     """(..., 2) where points of the plane go that turn around what moves to the right, from frame to frame + offset."""
     relative, angle = points - [STEP * frame, 0], turn * offset
     turned = relative @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return turned + [STEP * (frame + offset), 0]
+    return turned + np.array([STEP * (frame + offset), 0])
 
 
 @pytest.mark.parametrize(("kind", "turn", "seen"), [("carried", TURN, 36), ("set", 0, 1), ("hidden-set", 0, 1)])

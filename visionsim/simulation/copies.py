@@ -256,7 +256,7 @@ class Shape:
         else:
             inverses = np.linalg.inv(linear)
             local = np.einsum("pij,pj->pi", inverses[index], points - offset[index])
-            wider = margin * float(np.linalg.norm(inverses, axis=(1, 2)).max())
+            wider = margin * float(np.max(np.linalg.norm(inverses, axis=(1, 2))))
             which, triangle = Boxes(self.triangles.min(1), self.triangles.max(1), wider).around(local)
         step = 1 << 18
         for start in range(0, len(which), step):

@@ -28,8 +28,8 @@ from visionsim.simulation.worker.change import copied_by, has_handlers, kind, ma
 from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.motion import carries_copies
 
-MAX_COPIES = 50_000
-"""More copies than this share the id of their source: the table of ids would be larger than the pictures."""
+MAX_COPIES = 500_000
+"""More copies than this share the id of their source: they would take minutes to list."""
 
 NOT_DRAWN = {"CURVE", "FONT", "META", "SURFACE"}
 """Types of evaluated objects that render nothing: the mesh made from them is listed besides, as an instance."""
