@@ -236,13 +236,13 @@ class Points:
     def time(self):
         return self.add("GeometryNodeInputSceneTime").outputs["Frame"]
 
-    def finish(self, points):
-        """Put the copies on the points; returns the modifier."""
+    def finish(self, points, shape=None):
+        """Put copies of the source, or of a generated shape, on the points; returns the modifier."""
         info, put = self.add("GeometryNodeObjectInfo"), self.add("GeometryNodeInstanceOnPoints")
         info.inputs["Object"].default_value = self.source
         info.inputs["As Instance"].default_value = True
         self.join(points, put.inputs["Points"])
-        self.join(info.outputs["Geometry"], put.inputs["Instance"])
+        self.join(shape or info.outputs["Geometry"], put.inputs["Instance"])
         self.join(put.outputs[0], self.add("NodeGroupOutput").inputs[0])
         modifier = self.obj.modifiers.new("Points", "NODES")
         modifier.node_group = self.group
@@ -258,15 +258,15 @@ def rock():
     return source
 
 
-def growing():
-    """Rows of still copies whose number changes: frame f of five shows f copies in each but the last three."""
-    source = rock()
-    keyed = Points("Keyed", source, 2.4)
-    count = group_input(keyed.group, "Count", "NodeSocketInt")
-    line = keyed.add("GeometryNodeMeshLine")
+def keyed(source=None):
+    """Two rows of still copies: frame f shows f of them."""
+    source = source or rock()
+    counted = Points("Counted", source, 2.4)
+    count = group_input(counted.group, "Count", "NodeSocketInt")
+    line = counted.add("GeometryNodeMeshLine")
     line.inputs["Offset"].default_value = (1.5, 0.0, 0.0)
-    keyed.join(keyed.input.outputs["Count"], line.inputs["Count"])
-    modifier = keyed.finish(line.outputs[0])
+    counted.join(counted.input.outputs["Count"], line.inputs["Count"])
+    modifier = counted.finish(line.outputs[0])
     for frame in range(1, 6):
         if hasattr(modifier, "properties"):  # Since 5.2.
             getattr(modifier.properties.inputs, count).value = frame
@@ -274,7 +274,7 @@ def growing():
         else:
             modifier[count] = frame
             path = f'modifiers["Points"]["{count}"]'
-        keyed.obj.keyframe_insert(path, frame=frame)
+        counted.obj.keyframe_insert(path, frame=frame)
 
     array = Points("Array", source, 1.4)
     repeat = array.obj.modifiers.new("Repeat", "ARRAY")
@@ -284,6 +284,12 @@ def growing():
         repeat.count = frame
         array.obj.keyframe_insert('modifiers["Repeat"].count', frame=frame)
     array.finish(array.input.outputs[0])
+
+
+def growing():
+    """Rows of still copies that come and go: two rows of `keyed`, and three more."""
+    source = rock()
+    keyed(source)
 
     # The first ones go: frame f shows 6 - f.
     culled = Points("Culled", source, 0.4, mesh_points=5)
@@ -312,6 +318,23 @@ def culled():
     points = Points("Culled", rock(), 0.4, mesh_points=5)
     gone = points.math("LESS_THAN", points.index(), points.math("SUBTRACT", points.time(), 1.5))
     points.finish(points.delete(points.input.outputs[0], gone))
+
+
+def bare():
+    """Copies of generated points, which have no material."""
+    points = Points("Bare", rock(), 0.4, mesh_points=3)
+    ball = points.add("GeometryNodeMeshToPoints")
+    ball.inputs["Radius"].default_value = 0.4
+    points.join(points.add("GeometryNodeMeshGrid").outputs[0], ball.inputs["Mesh"])
+    points.finish(points.input.outputs[0], ball.outputs[0])
+
+
+def hidden():
+    """Three copies, of which the viewport shows one: the others cannot be found before a render."""
+    points = Points("Hidden", rock(), 0.4, mesh_points=3)
+    viewport = points.add("GeometryNodeIsViewport").outputs[0]
+    away = points.math("MULTIPLY", points.math("GREATER_THAN", points.index(), 0.5), viewport)
+    points.finish(points.delete(points.input.outputs[0], away))
 
 
 def waving():

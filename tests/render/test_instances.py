@@ -201,7 +201,7 @@ def test_copies_that_come_and_go_keep_their_ids(tmp_path, config, scripts) -> No
             assert np.array_equal(ids[(ids > 0) & (before > 0)], before[(ids > 0) & (before > 0)])
         before = ids
     for frame, found in counts.items():
-        assert found["Keyed"] == found["Array"] == frame and found["Culled"] == 6 - frame and "Between" not in found
+        assert found["Counted"] == found["Array"] == frame and found["Culled"] == 6 - frame and "Between" not in found
     assert counts[5]["Spread"] > counts[1]["Spread"] > 0
 
     slow = dataclasses.replace(config, keyframe_multiplier=2.0)
@@ -213,6 +213,22 @@ def test_copies_that_come_and_go_keep_their_ids(tmp_path, config, scripts) -> No
     assert "Between/Rock#1.0" in between
 
 
+def test_copies_that_keys_add_have_ids(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "keyed")
+    config = dataclasses.replace(config, width=96, height=64, max_samples=1, normals=False, flows=False)
+    render(blend, tmp_path / "out", config, frame_start=5)
+    copies = {f"{maker}/Rock#{number}.0" for maker in ("Counted", "Array") for number in range(5)}
+    assert regions_by_path(tmp_path / "out", 5) == dict.fromkeys(copies, 1)
+
+
+def test_copy_that_was_not_found_is_an_error(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "hidden")
+    config = dataclasses.replace(config, flows=False)
+    report = run(AnimationRequest(blend, tmp_path / "out", frame_end=1), config, observe=lambda event: None)
+    (failure,) = report.failures
+    assert "the copy 'Hidden/Rock#1.0' has no id" in failure.message and failure.frames == (1,), failure
+
+
 def test_copies_whose_ids_would_jump_are_refused_by_name(tmp_path, config, scripts) -> None:
     blend = identity(scripts, tmp_path, "culled")
     for wanted in ({"flows": False}, {"segmentations": False}):
@@ -222,6 +238,14 @@ def test_copies_whose_ids_would_jump_are_refused_by_name(tmp_path, config, scrip
         assert "'Culled'" in failure.message and "give the points an `id`" in failure.message, failure
     asked = dataclasses.replace(config, flows=False, segmentations=False)
     render(blend, tmp_path / "out", asked, frame_end=1)
+
+
+def test_copies_that_nothing_tells_apart_are_refused_by_name(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "bare")
+    report = run(AnimationRequest(blend, tmp_path / "out"), config, observe=lambda event: None)
+    (failure,) = report.failures
+    assert "'Bare/Bare#0" in failure.message and "Set Material" in failure.message, failure
+    render(blend, tmp_path / "out", dataclasses.replace(config, segmentations=False), frame_end=1)
 
 
 def test_moving_copies_known_by_index_are_named(tmp_path, config, scripts) -> None:

@@ -28,6 +28,7 @@ CHECKS = {
     "depth": "depth and poses of different frames describe the same static surfaces",
     "flow": "depth and poses of neighbouring frames reproduce the flow of static surfaces",
     "roundtrip": "forward and backward flow undo each other",
+    "occlusions": "occlusions agree with flow and with what neighbouring frames show",
     "moving": "what moves goes where its flow leads, and what is rigid keeps its shape",
     "ids": "a surface point keeps its id from frame to frame",
     "normals": "normals agree with the depth's surface, and with those of neighbouring frames",

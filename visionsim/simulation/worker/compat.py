@@ -118,6 +118,14 @@ def vector_pass_is_wrong(camera_type: str, animated: Collection[str]) -> str | N
     return None
 
 
+def vector_pass_may_crash() -> bool:
+    """Whether switching the vector pass on between two renders may crash Blender while data are persistent.
+
+    5.0.1 did, with static geometry; 4.2, 4.5 and 5.2 never did. Between 5.0 and 5.2 nothing was tried.
+    """
+    return (5, 0, 0) <= VERSION < (5, 2, 0)
+
+
 def sequencer_strips(scene: Any) -> Any:
     """The strips of the scene's video sequencer; they were called sequences before 5.0."""
     editor = scene.sequence_editor

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 import numpy as np
@@ -68,6 +68,8 @@ class Instances:
         """Names of objects whose copies move, and are known by their index only."""
         self.confused: list[str] = []
         """Names of those among them whose copies come and go as well, so that ids may jump from one to another."""
+        self._shapeless = False
+        """Whether copies were seen that have no faces, by which they could be told apart."""
         self._read: Read | None = None
         """The copies that were listed last."""
 
@@ -96,6 +98,7 @@ class Instances:
                 elif authored:
                     between.discard(path)
                 found.setdefault(path, (instancer, instance.object.original))
+                self._shapeless |= is_shapeless(instance.object)
                 if self.vary:
                     _, paths, matrices = now.setdefault(instancer, (instance.parent.matrix_world.copy(), [], []))
                     paths.append(path)
@@ -147,6 +150,11 @@ class Instances:
         if not copied and (self.too_many or not self.vary):
             return False
         marks.install(self.layer, [source for source, number in self.numbers.items() if number in copied])
+        if self._shapeless:
+            self.layer.update()
+            for path, instance in copies(self.layer.depsgraph, self.numbers):
+                if is_shapeless(instance.object) and marks.is_unmarked(instance.object):
+                    raise cannot_tell_apart("scene", path)
         return True
 
     def refuse_confusion(self) -> None:
@@ -253,7 +261,9 @@ class Instances:
         if not needed.any():
             return meshes, shapes
         indices: dict[int, int] = {}
-        for index, (_, instance) in enumerate(copies(graph, self.numbers)):
+        for index, (path, instance) in enumerate(copies(graph, self.numbers)):
+            if needed[index] and is_shapeless(instance.object):
+                raise cannot_tell_apart("frame", path)
             if not needed[index] or instance.object.type != "MESH":
                 continue
             mesh = instance.object.data
@@ -293,6 +303,20 @@ class Read:
     """(N,) index of each copy's instancer."""
     local: np.ndarray
     """(N, 4, 4) instancer from copy."""
+
+
+def is_shapeless(evaluated: Any) -> bool:
+    """Whether an object has a surface, but no faces that say where it is: hair and points. Volumes have no surface."""
+    return evaluated.type not in ("MESH", "VOLUME")
+
+
+def cannot_tell_apart(kind: Literal["scene", "frame"], path: str) -> WorkerFault:
+    """What to say of a shapeless copy whose material does not write which copy it is on."""
+    return WorkerFault(
+        kind,
+        f"the copy {path!r} cannot be told from others, because it is made of hair or points and has no material that "
+        "can be marked; give it one (in geometry nodes: Set Material), or leave out --render-config.segmentations",
+    )
 
 
 def quoted(names: list[str]) -> str:
