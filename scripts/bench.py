@@ -6,7 +6,8 @@ turns, one second each, while the other is stopped: a machine that others use ch
 time to the first frame on disk, the peak memory of a worker, `--help`, a dry run of 1,000 sequences, a run that finds
 10,000 frames done, the memory of one whose scene leaks, and how quick a client is.
 
-Parts are static, rigid and deforming (scenes to compare), and read: how fast datasets are read (bench_reading.py).
+Parts are static, rigid and deforming, and of many things objects, copies, bare and instancer (scenes to compare; see
+bench_scene.py), and read: how fast datasets are read (bench_reading.py).
 """
 
 from __future__ import annotations
@@ -33,10 +34,14 @@ from tests.synthetic import grow, watched
 HERE = Path(__file__).resolve().parent
 SAMPLES = 16
 KINDS = ("static", "rigid", "deforming")
+MANY = ("objects", "copies", "bare", "instancer")
+"""Scenes of many objects or copies, rendered at `MANY_SIZE` only."""
+MANY_SIZE = (256, 192)
 LIMITS = {
     256: {"static": 1.00, "rigid": 1.06, "deforming": 1.15},
     512: {"static": 1.00, "rigid": 1.06, "deforming": 1.10},
 }
+MANY_LIMIT = 1.10
 """What we promise: CPU seconds of ours at most so many times those of the plain loop, by size and kind."""
 FRAMES = {256: 24, 512: 24}
 """Frames rendered by default; fewer would measure how long Python takes to start."""
@@ -121,11 +126,11 @@ def family(pid: int) -> list[int]:
     return members
 
 
-def ours(blend: Path, root: Path, size: int, frames: int) -> list[str]:
+def ours(blend: Path, root: Path, width: int, height: int, frames: int) -> list[str]:
     """The visionsim command: every kind of ground truth, one worker, no denoiser, no adaptive sampling."""
     options = {
-        "width": size,
-        "height": size,
+        "width": width,
+        "height": height,
         "max-samples": SAMPLES,
         "adaptive-threshold": 0,
         "log-dir": f"{root}-logs",
@@ -137,21 +142,22 @@ def ours(blend: Path, root: Path, size: int, frames: int) -> list[str]:
     ]
 
 
-def plain(blend: Path, root: Path, size: int, frames: int) -> list[str]:
+def plain(blend: Path, root: Path, width: int, height: int, frames: int) -> list[str]:
     """The plain loop: the picture only."""
-    numbers = map(str, (size, size, SAMPLES, 1, frames))
+    numbers = map(str, (width, height, SAMPLES, 1, frames))
     return [sys.executable, str(HERE / "plain_loop.py"), str(blend), str(root), *numbers]
 
 
-def compare(kind: str, folder: Path, size: int, frames: int, rounds: int) -> None:
+def compare(kind: str, folder: Path, width: int, height: int, frames: int, rounds: int, limit: float | None) -> None:
     """Ours against plain on one scene: CPU and wall ratios, pictures compared."""
+    size = f"{width}x{height}"
     blend = folder / f"{kind}.blend"
     subprocess.run([sys.executable, str(HERE / "bench_scene.py"), kind, str(blend)], check=True, capture_output=True)
     pairs = []
     for number in range(rounds):
         commands = [
-            ours(blend, folder / f"{kind}-{size}-ours-{number}", size, frames),
-            plain(blend, folder / f"{kind}-{size}-plain-{number}", size, frames),
+            ours(blend, folder / f"{kind}-{size}-ours-{number}", width, height, frames),
+            plain(blend, folder / f"{kind}-{size}-plain-{number}", width, height, frames),
         ]
         pairs.append(tuple(measure_by_turns(commands, [folder / "ours.log", folder / "plain.log"])))
     cpu = median(a.cpu_s / b.cpu_s for a, b in pairs)
@@ -159,11 +165,10 @@ def compare(kind: str, folder: Path, size: int, frames: int, rounds: int) -> Non
     peak = max(a.peak_mib for a, _ in pairs)
     same = same_pixels(folder / f"{kind}-{size}-ours-0" / "frames", folder / f"{kind}-{size}-plain-0")
     per_frame = median(b.cpu_s for _, b in pairs) / frames
-    limit = LIMITS.get(size, {}).get(kind)
     verdict = f" (at most {limit:.2f})" if limit is not None else ""
     scatter = "  ".join(f"{a.cpu_s / b.cpu_s:.3f}" for a, b in pairs)
     print(
-        f"{kind:>10}  {size}x{size}  {frames} frames  plain {per_frame:5.2f} CPU s a frame   "
+        f"{kind:>10}  {size}  {frames} frames  plain {per_frame:5.2f} CPU s a frame   "
         f"ours/plain CPU {cpu:.3f}{verdict}  pairs {scatter}  wall {wall:.3f}   "
         f"worker's peak {peak:4.0f} MiB   pictures {same}",
         flush=True,
@@ -184,7 +189,7 @@ def same_pixels(left: Path, right: Path) -> str:
 
 def first_frame(blend: Path, root: Path) -> float:
     """Seconds from the command's start to the first picture in place."""
-    command = ours(blend, root, 128, 3)
+    command = ours(blend, root, 128, 128, 3)
     started = time.perf_counter()
     with open(os.devnull, "wb") as nothing:
         process = subprocess.Popen(command, stdout=nothing, stderr=nothing)
@@ -289,12 +294,13 @@ def rendering(folder: Path, kinds: list[str], sizes: list[int], frames: int | No
     print(f"500 frames of a scene that leaks some 12 MiB a frame: workers hold at most {leak(folder)}", flush=True)
     for size in sizes:
         for kind in kinds:
-            compare(kind, folder, size, frames or FRAMES.get(size, 8), rounds)
+            limit = LIMITS.get(size, {}).get(kind)
+            compare(kind, folder, size, size, frames or FRAMES.get(size, 8), rounds, limit)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=(*KINDS, "read"), metavar="PART")
+    parser.add_argument("parts", nargs="*", choices=(*KINDS, *MANY, "read"), metavar="PART")
     parser.add_argument("--size", type=int, nargs="+", default=list(FRAMES))
     parser.add_argument("--frames", type=int)
     parser.add_argument("--rounds", type=int, default=2)
@@ -304,6 +310,8 @@ def main() -> None:
         kinds = [kind for kind in KINDS if kind in (arguments.parts or KINDS)]
         if kinds:
             rendering(folder, kinds, arguments.size, arguments.frames, arguments.rounds)
+        for kind in [kind for kind in MANY if kind in (arguments.parts or MANY)]:
+            compare(kind, folder, *MANY_SIZE, arguments.frames or 24, arguments.rounds, MANY_LIMIT)
         if not arguments.parts or "read" in arguments.parts:
             for line in bench_reading.measured(folder):
                 print(line, flush=True)

@@ -70,9 +70,9 @@ def hidden(objects: list[Any]) -> Iterator[None]:
 
 def make_switch_constant() -> None:
     """Let the factor of `unlit`'s switch be known before anything is rendered, which lets Cycles drop nodes."""
-    for material in bpy.data.materials:
-        links = material.node_tree.links
-        for times in [node for node in material.node_tree.nodes if node.name.startswith(unlit.SWITCH)]:
+    for group in [group for group in bpy.data.node_groups if group.name.startswith(unlit.SWITCH)]:
+        links = group.links
+        for times in group.nodes:
             if times.type == "MATH" and times.inputs[0].links[0].from_node.type == "ATTRIBUTE":
                 links.remove(times.inputs[1].links[0])
                 times.inputs[1].default_value = 1

@@ -1,7 +1,11 @@
 """Make the bench's scenes, run by a Python that has bpy: `python scripts/bench_scene.py KIND SCENE.blend`.
 
-About 450,000 polygons in 50 objects with procedural textures, sun and area light. KIND says what moves:
-`static` (the camera only), `rigid` (six objects too), `deforming` (rigid, and a waving sheet and a shape key).
+`static`, `rigid`, `deforming`: about 450,000 polygons in 50 objects with procedural textures, sun and area light. The
+camera moves, in `rigid` six objects too, in `deforming` also a waving sheet and a shape key.
+
+`objects`, `copies`, `bare`, `instancer`: many things. 2,000 objects with meshes and materials of their own, of which
+200 move; 19,600 copies by geometry nodes, with a material and without; 20,164 copies whose instancer moves. A number
+after `copies`, as in `copies:200000`, is how many there are.
 """
 
 from __future__ import annotations
@@ -41,13 +45,67 @@ def move(obj: bpy.types.Object, path: str, start: tuple[float, ...], stop: tuple
         obj.keyframe_insert(path, frame=frame)
 
 
-def build(kind: str, path: str) -> None:
-    """Make the scene and save it."""
-    rng = random.Random(7)
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    scene = bpy.context.scene
-    scene.render.engine = "CYCLES"
-    scene.frame_start, scene.frame_end, scene.render.fps = 1, FRAMES, 25
+def small_mesh(name: str, corners: int = 8) -> bpy.types.Mesh:
+    """A low cone."""
+    rim = [(math.cos(a), math.sin(a), 0.0) for a in (2 * math.pi * i / corners for i in range(corners))]
+    made = bpy.data.meshes.new(name)
+    made.from_pydata([*rim, (0.0, 0.0, 1.0)], [], [(i, (i + 1) % corners, corners) for i in range(corners)])
+    return made
+
+
+def linked(name: str, data: bpy.types.ID | None) -> bpy.types.Object:
+    made = bpy.data.objects.new(name, data)
+    bpy.context.scene.collection.objects.link(made)
+    return made
+
+
+def many_objects(rng: random.Random, count: int = 2000) -> None:
+    """Objects with meshes and materials of their own; each tenth one moves."""
+    side = math.ceil(math.sqrt(count))
+    for i in range(count):
+        obj = linked(f"Cone.{i:04d}", small_mesh(f"Cone.{i:04d}"))
+        made = bpy.data.materials.new(f"Paint.{i:04d}")
+        made.use_nodes = True
+        shader = next(node for node in made.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+        shader.inputs["Base Color"].default_value = (rng.random(), rng.random(), rng.random(), 1.0)
+        obj.data.materials.append(made)
+        obj.scale = (6 / side,) * 3
+        place = (14 * (i % side) / side - 7, 14 * (i // side) / side - 4, 0.0)
+        obj.location = place
+        if i % 10 == 0:
+            move(obj, "location", place, (place[0] + 0.5, place[1], 0.3))
+
+
+def many_copies(count: int, *, bare: bool, moving: bool) -> None:
+    """Copies of a cone on the points of a grid, by geometry nodes."""
+    side = math.ceil(math.sqrt(count))
+    source = linked("Cone", small_mesh("Cone"))
+    source.location = (0, -50, 0)
+    if not bare:
+        source.data.materials.append(material("Paint", (0.2, 0.5, 0.3), 5.0, bumpy=False))
+    points = bpy.data.meshes.new("Points")
+    step = 14 / side
+    points.from_pydata([(step * (i % side) - 7, step * (i // side) - 4, 0.0) for i in range(count)], [], [])
+    instancer = linked("Scatter", points)
+    group = bpy.data.node_groups.new("Scatter", "GeometryNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        group.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
+    kinds = ("NodeGroupInput", "GeometryNodeObjectInfo", "GeometryNodeInstanceOnPoints", "NodeGroupOutput")
+    given, info, scatter, result = map(group.nodes.new, kinds)
+    info.inputs["Object"].default_value = source
+    info.inputs["As Instance"].default_value = True
+    scatter.inputs["Scale"].default_value = (step / 2.2,) * 3
+    group.links.new(given.outputs[0], scatter.inputs["Points"])
+    group.links.new(info.outputs["Geometry"], scatter.inputs["Instance"])
+    group.links.new(scatter.outputs[0], result.inputs[0])
+    instancer.modifiers.new("Scatter", "NODES").node_group = group
+    if moving:
+        move(instancer, "location", (0.0, 0.0, 0.0), (1.0, -0.5, 0.2))
+        move(instancer, "rotation_euler", (0.0, 0.0, 0.0), (0.0, 0.0, 0.2))
+
+
+def few_large(rng: random.Random, kind: str) -> None:
+    """Some fifty objects of many polygons."""
     materials = [
         material(f"Material.{i}", (rng.random(), rng.random(), rng.random()), rng.uniform(2, 9), bumpy=i > 5)
         for i in range(8)
@@ -88,10 +146,32 @@ def build(kind: str, path: str) -> None:
         for frame, value in ((1, 0.0), (FRAMES, 1.0)):
             key.value = value
             key.keyframe_insert("value", frame=frame)
+
+
+def build(kind: str, path: str) -> None:
+    """Make the scene and save it."""
+    rng = random.Random(7)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.frame_start, scene.frame_end, scene.render.fps = 1, FRAMES, 25
+    kind, _, number = kind.partition(":")
+    if kind in ("static", "rigid", "deforming"):
+        few_large(rng, kind)
+    elif kind == "objects":
+        bpy.ops.mesh.primitive_plane_add(size=30)
+        many_objects(rng)
+    else:
+        bpy.ops.mesh.primitive_plane_add(size=30)
+        count = int(number or (20_164 if kind == "instancer" else 19_600))
+        many_copies(count, bare=kind == "bare", moving=kind == "instancer")
     bpy.ops.object.light_add(type="SUN", rotation=(0.7, 0.2, 0.4))
     bpy.context.object.data.energy = 2.5
-    bpy.ops.object.light_add(type="AREA", location=(-4, -5, 6), rotation=(0.8, 0, -0.6))
-    bpy.context.object.data.energy, bpy.context.object.data.size = 600.0, 4.0
+    if kind in ("static", "rigid", "deforming"):
+        bpy.ops.object.light_add(type="AREA", location=(-4, -5, 6), rotation=(0.8, 0, -0.6))
+        bpy.context.object.data.energy, bpy.context.object.data.size = 600.0, 4.0
+    else:
+        scene.cycles.max_bounces = 2  # Cheap pictures show what the number of objects costs.
     bpy.ops.object.camera_add(location=(0, -11, 4.5), rotation=(math.radians(72), 0, 0))
     scene.camera = bpy.context.object
     move(scene.camera, "location", (-1.5, -11.0, 4.5), (1.5, -10.0, 4.0))

@@ -26,6 +26,7 @@ SHARED_WITH_WORKER = [
     "visionsim", "visionsim.errors", "visionsim.types", "visionsim.files", "visionsim.cameras", "visionsim.simulation",
     "visionsim.simulation.config",
     "visionsim.simulation.copies", "visionsim.simulation.protocol", "visionsim.simulation.passes",
+    "visionsim.simulation.movers",
     "visionsim.simulation.visibility",
 ]  # fmt: skip
 """What the worker may import of us."""

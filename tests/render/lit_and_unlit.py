@@ -237,7 +237,7 @@ def main(folder):
     before = {material.name: contents(material.node_tree) for material in bpy.data.materials}
     unlit.install()
     unlit.install()
-    named = [material.name for material in bpy.data.materials if unlit.SWITCH in material.node_tree.nodes]
+    named = [material.name for material in bpy.data.materials if unlit.switch_of(material.node_tree)]
     truth.render_passes_to_file(scene, f"{folder}/unlit.exr", truth.Wanted(light_tree=False))
     render_picture(scene, f"{folder}/picture_with.exr")
     with unlit.taken_out():

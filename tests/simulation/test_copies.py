@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.reference.surfaces import nearest_copy
 from visionsim.simulation.copies import (
     CHANNELS,
     SAME_RANDOM,
     STEP_BITS,
     Copies,
     decode,
-    distance_to_surface,
+    distances_to_triangles,
+    nearest_copies,
     tell_apart,
 )
 
@@ -93,8 +95,51 @@ def test_nothing_is_a_copy_of_nothing():
     assert tell_apart(ids, image(0.5, np.nan), np.zeros((1, 2, 3)), copies()).tolist() == [[1, 2]]
 
 
-def test_distance_is_to_the_nearest_triangle_above_or_below():
-    triangles = np.array([[[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 0, 2], [2, 0, 2], [0, 2, 2]], [[0, 0, 0]] * 3], float)
-    points = np.array([[0.2, 0.2, 0.5], [0.2, 0.2, 1.8], [5, 5, 0]], float)
-    assert np.allclose(distance_to_surface(points, triangles), [0.5, 0.2, np.inf])
-    assert np.isinf(distance_to_surface(points, np.zeros((0, 3, 3)))).all()
+def test_distance_is_to_the_plane_of_a_triangle_above_or_below():
+    low, high, nothing = [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 0, 2], [2, 0, 2], [0, 2, 2]], [[0, 0, 0]] * 3
+    points = np.array([[0.2, 0.2, 0.5], [0.2, 0.2, 1.8], [5, 5, 0], [0, 0, 0]], float)
+    assert np.allclose(
+        distances_to_triangles(points, np.array([low, high, low, nothing], float)), [0.5, 0.2, np.inf, np.inf]
+    )
+
+
+def lump(numbers: np.random.Generator, triangles: int) -> tuple[np.ndarray, np.ndarray]:
+    """A mesh of triangles in no order."""
+    return numbers.uniform(-1, 1, (3 * triangles, 3)), np.arange(3 * triangles).reshape(-1, 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_at_points_are_those_of_the_reference(seed):
+    numbers = np.random.default_rng(seed)
+    shapes = [lump(numbers, 3), lump(numbers, 20), (np.empty((0, 3)), np.empty((0, 3), int))]
+    count = 20
+    matrices = np.tile(np.eye(4), (count, 1, 1))
+    matrices[:, :3, :3] = numbers.normal(size=(count, 3, 3)) * 10 ** numbers.uniform(-2, 0.5, (count, 1, 1))
+    matrices[5, :3, 2] = 0  # Flat.
+    matrices[:, :3, 3] = numbers.uniform(-3, 3, (count, 3))
+    table = Copies(
+        np.repeat(np.array([3, 4], np.uint32), count // 2),
+        np.arange(10, 10 + count, dtype=np.uint32),
+        numbers.uniform(size=count),
+        matrices,
+        numbers.integers(-1, 3, count).astype(np.int32),
+        tuple(shapes),
+    )
+    on = numbers.integers(0, count, 40)  # Points on triangles of some copies, and points in the air.
+    points = numbers.uniform(-3, 3, (50, 3))
+    for point, index in enumerate(on):
+        vertices, triangles = shapes[max(0, table.meshes[index]) % 2]
+        weights = numbers.dirichlet([1, 1, 1])
+        corner = weights @ vertices[triangles[numbers.integers(len(triangles))]]
+        points[point] = matrices[index, :3, :3] @ corner + matrices[index, :3, 3]
+    order = numbers.permutation(count)
+    begin = numbers.integers(0, count // 2, 50)
+    end = np.minimum(count, begin + numbers.integers(1, count, 50))
+    found = nearest_copies(points, table, order, begin, end)
+    tolerance = 1e-4 * np.abs(points).max()
+    wanted = [
+        nearest_copy(point, table, order[a:b].tolist(), tolerance)
+        for point, a, b in zip(points, begin, end, strict=True)
+    ]
+    assert found.tolist() == wanted
+    assert (found >= 0).sum() > 5

@@ -15,6 +15,7 @@ from tests.reference.viewplane import pixel_of
 from visionsim.errors import DataError, SceneError
 from visionsim.simulation import passes as module
 from visionsim.simulation.config import GROUND_TRUTHS
+from visionsim.simulation.movers import Movers
 from visionsim.simulation.passes import BACKGROUND_DEPTH, PASSES, Neighbour, View
 
 IDENTITY = np.eye(4)
@@ -149,7 +150,7 @@ def test_occlusions_of_what_rests_or_is_unknown(motion):
     camera = camera_values(width=4, height=4, matrix_world=IDENTITY.tolist())
     reply = {"camera": camera, "unknown": {"forward": [2, 3], "backward": [3]}}
     if motion:
-        reply["motion"] = {"cameras": [camera] * 3, "objects": {}}
+        reply["motion"] = {"cameras": [camera] * 3, "objects": Movers.of({}).pack()}
     seen_from = View.from_reply(reply)
     neighbour = Neighbour(passes, View.from_reply({"camera": camera}))
     seen_from = dataclasses.replace(seen_from, previous=neighbour, next=neighbour)
@@ -217,8 +218,7 @@ def seen(camera: dict, world: np.ndarray) -> np.ndarray:
 
 def geometric_flow(cameras: list[dict], depth: np.ndarray, ids: np.ndarray, objects: dict) -> np.ndarray:
     """(H, W, 4): forward and backward."""
-    matrices = {str(number): [matrix.tolist() for matrix in three] for number, three in objects.items()}
-    reply = {"camera": cameras[1], "motion": {"cameras": cameras, "objects": matrices}}
+    reply = {"camera": cameras[1], "motion": {"cameras": cameras, "objects": Movers.of(objects).pack()}}
     passes = {"Depth": depth.astype(np.float32)[..., None], "IndexOB": ids.astype(np.float32)[..., None]}
     channels = PASSES["flows"].convert(passes, View.from_reply(reply))
     assert all(channels[name].dtype == np.float32 for name in "RGBA")
@@ -419,7 +419,7 @@ def test_pictures_are_converted_alike_in_blocks_of_any_size(kind, size, monkeypa
     passes = {"Depth": depth, "IndexOB": numbers.integers(0, 3, SHAPE), "Normal": numbers.normal(size=(*SHAPE, 3))}
     passes = {name: pixels.reshape(*SHAPE, -1).astype(np.float32) for name, pixels in passes.items()}
     cameras = [camera_values(matrix_world=moved(x=x, turn=x).tolist()) for x in (-1.0, 0.5, 1.0)]
-    objects = {"1": [moved(turn=turn).tolist() for turn in (-1.0, 0.0, 2.0)]}
+    objects = Movers.of({1: [moved(turn=turn) for turn in (-1.0, 0.0, 2.0)]}).pack()
     seen_from = View.from_reply({"camera": cameras[1], "motion": {"cameras": cameras, "objects": objects}})
     whole = PASSES[kind].convert(passes, seen_from)
     monkeypatch.setattr(module, "BLOCK", size)

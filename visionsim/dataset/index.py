@@ -18,6 +18,7 @@ import numpy as np
 
 from visionsim.cameras import CameraModel, Intrinsics, camera_from_document
 from visionsim.dataset.kinds import KINDS, frame_path
+from visionsim.dataset.label_runs import unpacked
 from visionsim.dataset.schema import check_schema
 from visionsim.errors import DataError, InputNotFound, SchemaError
 
@@ -268,6 +269,7 @@ def parse(folder: Path, text: mmap.mmap) -> SequenceIndex:
     head: dict[str, Any] = {name: msgspec.json.decode(value) for name, value in top.items()}
     first: list[dict[str, Any]] = [msgspec.json.decode(value) for value in raw[:1]]
     check_schema("transforms", {**head, "frames": first})
+    head = unpacked(head)
     kinds = tuple(kind for kind, key in KEYS.items() if key in first[0] or kind in head.get("arrays", {}))
     count = len(raw)
     index = SequenceIndex(

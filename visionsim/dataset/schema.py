@@ -16,6 +16,7 @@ from visionsim import __version__
 from visionsim.cameras import c2w_from_blender, camera_from_blender, unshifted_sides
 from visionsim.dataset.journal import FrameRecord, StoredFile, settings_digest
 from visionsim.dataset.kinds import KINDS, meaning
+from visionsim.dataset.label_runs import packed, unpacked
 from visionsim.errors import SchemaError
 from visionsim.files import write_json
 
@@ -97,13 +98,14 @@ def read_document(kind: DocumentKind, path: Path) -> dict[str, Any]:
         validate(kind, document)
     except ValueError as exc:
         raise SchemaError(f"{exc}. File: {path}") from exc
-    return document
+    return unpacked(document)
 
 
 def write_document(kind: DocumentKind, path: Path, document: dict[str, Any]) -> None:
-    """Check and write a document, whole or not at all."""
-    validate(kind, document)
-    write_json(path, document)
+    """Check and write a document, whole or not at all; very many labels are written as runs."""
+    written = packed(document)
+    validate(kind, written)
+    write_json(path, written)
 
 
 def camera_values(described: dict[str, Any], channels: int) -> dict[str, Any]:

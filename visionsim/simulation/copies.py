@@ -89,7 +89,7 @@ def tell_apart(ids: IdImage, randoms: NDArray[np.float64], points: NDArray[np.fl
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
 
-    marked = shown & ~np.isnan(randoms)
+    marked, unmarked = shown & ~np.isnan(randoms), shown & np.isnan(randoms)
     wanted = ids[marked] * 4.0 + randoms[marked]
     first = np.searchsorted(keys, wanted - SAME_RANDOM)
     stop = np.searchsorted(keys, wanted + SAME_RANDOM)
@@ -98,63 +98,183 @@ def tell_apart(ids: IdImage, randoms: NDArray[np.float64], points: NDArray[np.fl
     found[single] = copies.ids[order[first[single]]]
     result[marked] = found
 
-    rows, columns = np.nonzero(marked)
+    # All others may be several copies, which lie next to each other in `order`.
     several = stop - first > 1
-    for begin, end in sorted(set(zip(first[several].tolist(), stop[several].tolist(), strict=True))):
-        here = several & (first == begin) & (stop == end)
-        by_surface(result, (rows[here], columns[here]), points, copies, order[begin:end])
-
-    unmarked = shown & np.isnan(randoms)
-    shaped = copies.meshes >= 0
-    for source in np.unique(ids[unmarked]):
-        candidates = np.flatnonzero((copies.sources == source) & shaped)
-        if len(candidates):
-            by_surface(result, np.nonzero(unmarked & (ids == source)), points, copies, candidates)
+    rows, columns = (np.concatenate(parts) for parts in zip(_at(marked, several), _at(unmarked), strict=True))
+    begin = np.concatenate([first[several], np.searchsorted(keys, ids[unmarked] * 4.0)])
+    end = np.concatenate([stop[several], np.searchsorted(keys, ids[unmarked] * 4.0 + 2)])
+    nearest = nearest_copies(points[rows, columns], copies, order, begin, end)
+    hit = nearest >= 0
+    result[rows[hit], columns[hit]] = copies.ids[nearest[hit]]
     return result
 
 
-def by_surface(
-    ids: IdImage, pixels: tuple[Any, Any], points: NDArray[np.float64], copies: Copies, candidates: Any
-) -> None:
-    """Set the ids of `pixels` (rows, columns) to those of the candidates that their points lie on, if on any."""
-    where = points[pixels]
-    order = np.argsort(where[:, 0])
-    where, rows, columns = where[order], pixels[0][order], pixels[1][order]
+def _at(mask: NDArray[np.bool_], chosen: NDArray[np.bool_] | slice = slice(None)) -> tuple[Any, Any]:
+    """Rows and columns of the pixels of a mask, or of some of them."""
+    rows, columns = np.nonzero(mask)
+    return rows[chosen], columns[chosen]
+
+
+def nearest_copies(
+    points: NDArray[np.float64], copies: Copies, order: NDArray[np.intp], begin: Any, end: Any
+) -> NDArray[np.intp]:
+    """(P,) the copy that each point lies on, as an index into `copies`; -1 if it lies on none.
+
+    Args:
+        points: (P, 3), in the world.
+        copies: of the frame.
+        order: the copies in an order in which the candidates of each point are neighbours.
+        begin, end: (P,) the candidates of a point are `order[begin:end]`. Those without a shape are left out.
+    """
+    nearest = np.full(len(points), -1, np.intp)
+    if not len(points):
+        return nearest
+    ranks = np.empty(len(order), np.intp)
+    ranks[order] = np.arange(len(order))
+    candidate = np.zeros(len(order) + 1, np.int64)  # Only those that are a candidate of some point.
+    np.add.at(candidate, begin, 1)
+    np.add.at(candidate, end, -1)
+    used = np.flatnonzero((np.cumsum(candidate)[ranks] > 0) & (copies.meshes >= 0))
     # A point is as good as the depth it comes from: a few 1e-6 of the distances in the scene.
-    best = np.full(len(where), 1e-4 * max(1.0, float(np.abs(where).max(initial=0.0))))
-    for index in candidates:
-        if copies.meshes[index] < 0:
-            continue
-        vertices, triangles = copies.shapes[copies.meshes[index]]
-        matrix = copies.matrices[index]
-        corners = vertices @ matrix[:3, :3].T + matrix[:3, 3]
-        if not len(corners):
-            continue
-        margin = best.max()
-        low, high = corners.min(0) - margin, corners.max(0) + margin
-        begin, end = np.searchsorted(where[:, 0], [low[0], high[0]])
-        near = begin + np.flatnonzero(np.all((where[begin:end] >= low) & (where[begin:end] <= high), axis=-1))
-        distances = distance_to_surface(where[near], corners[triangles])
-        closer = distances < best[near]
-        best[near[closer]] = distances[closer]
-        ids[rows[near[closer]], columns[near[closer]]] = copies.ids[index]
+    margin = 1e-4 * max(1.0, float(np.abs(points).max()))
+    shapes = {shape: Shape(*copies.shapes[shape]) for shape in np.unique(copies.meshes[used]).tolist()}
+    low, high = np.full((2, len(used), 3), np.nan)
+    for number, shape in shapes.items():
+        those = copies.meshes[used] == number
+        if shape.corners is not None:
+            matrices = copies.matrices[used[those]]
+            corners = np.einsum("nij,cj->nci", matrices[:, :3, :3], shape.corners) + matrices[:, None, :3, 3]
+            low[those], high[those] = corners.min(1), corners.max(1)
+    boxes = Boxes(low, high, margin)
+    for start in range(0, len(points), POINTS_AT_ONCE):
+        block = slice(start, start + POINTS_AT_ONCE)
+        which, box = boxes.around(points[block])
+        copy = used[box]
+        rank = ranks[copy]
+        allowed = (begin[block][which] <= rank) & (rank < end[block][which])
+        which, copy = which[allowed], copy[allowed]
+        distances = np.full(len(which), np.inf)
+        for number, shape in shapes.items():
+            those = np.flatnonzero(copies.meshes[copy] == number)
+            if len(those):
+                where = points[block][which[those]]
+                distances[those] = shape.distances(where, copies.matrices, copy[those], margin)
+        best = np.lexsort((ranks[copy], distances, which))
+        best = best[distances[best] < margin]
+        which, index = np.unique(which[best], return_index=True)
+        nearest[start + which] = copy[best[index]]
+    return nearest
 
 
-def distance_to_surface(points: NDArray[np.float64], triangles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(P,) distance of points (P, 3) to the nearest triangle (T, 3, 3) above or below; infinite if none."""
-    result = np.full(len(points), np.inf)
+POINTS_AT_ONCE = 1 << 14
+"""Points that are looked at in one go, which bounds the memory for their neighbourhoods."""
+
+FEW = 16
+"""Triangles that are all tried on a point; of more, those around it are looked for first."""
+
+SLACK = 1e-3
+"""How far a point may be beside a triangle and count as above it, in parts of the triangle's size."""
+
+
+class Boxes:
+    """Finds the boxes around points: each size of boxes has a grid of cells as large as them."""
+
+    def __init__(self, low: Any, high: Any, margin: float) -> None:
+        """Boxes (N, 3), made larger by a margin and by what `SLACK` allows; those that are not finite hold nothing."""
+        slack = margin + 2 * SLACK * np.max(high - low, axis=1)[:, None]
+        self.low, self.high = low - slack, high + slack
+        fine = np.flatnonzero(np.isfinite(self.low + self.high).all(axis=1))
+        levels = np.ceil(np.log2(np.max((self.high - self.low)[fine], axis=1))).astype(int)
+        self.grids: list[tuple[float, NDArray[np.int64], NDArray[np.intp]]] = []
+        """Size of the cells; sorted keys of cells, and a box that overlaps each."""
+        for level in np.unique(levels).tolist():
+            size, here = 2.0**level, fine[levels == level]
+            first, last = np.floor(self.low[here] / size), np.floor(self.high[here] / size)
+            keys, boxes = [], []
+            for corner in np.ndindex(2, 2, 2):  # A box is in at most two cells along each axis.
+                new = np.all((first != last) | (np.array(corner) == 0), axis=1)
+                keys.append(cell_keys(np.where(corner, last, first)[new]))
+                boxes.append(here[new])
+            key, box = np.concatenate(keys), np.concatenate(boxes)
+            order = np.argsort(key, kind="stable")
+            self.grids.append((size, key[order], box[order]))
+
+    def around(self, points: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Pairs of a point (P, 3) and a box that it is in, as indices of both; a pair may come twice."""
+        which, boxes = [np.empty(0, np.intp)], [np.empty(0, np.intp)]
+        for size, keys, box in self.grids:
+            wanted = cell_keys(np.floor(points / size))
+            first, stop = np.searchsorted(keys, wanted), np.searchsorted(keys, wanted, side="right")
+            point, entry = ranges(first, stop)
+            found = box[entry]
+            inside = np.all((points[point] >= self.low[found]) & (points[point] <= self.high[found]), axis=1)
+            which.append(point[inside])
+            boxes.append(found[inside])
+        return np.concatenate(which), np.concatenate(boxes)
+
+
+def ranges(first: NDArray[np.intp], stop: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The numbers from `first` up to `stop` of each of some ranges, one after the other, and whose range each is of."""
+    counts = stop - first
+    which = np.repeat(np.arange(len(first)), counts)
+    begins = np.cumsum(counts) - counts
+    return which, np.arange(len(which)) - begins[which] + first[which]
+
+
+def cell_keys(cells: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(N,) a number for each cell (N, 3). Few cells share one, which costs time and does no harm."""
+    x, y, z = cells.astype(np.int64).T
+    result: NDArray[np.int64] = x * 73856093 ^ y * 19349663 ^ z * 83492791
+    return result
+
+
+class Shape:
+    """A mesh of which there are copies."""
+
+    def __init__(self, vertices: NDArray[np.float64], triangles: NDArray[np.int64]) -> None:
+        self.corners: NDArray[np.float64] | None = None
+        """(8, 3) of its bounding box; None if it has no vertices."""
+        if len(vertices):
+            ends = np.stack([vertices.min(0), vertices.max(0)])
+            self.corners = np.stack([ends[list(corner), range(3)] for corner in np.ndindex(2, 2, 2)])
+        self.triangles = vertices[triangles]
+        """(T, 3, 3)"""
+
+    def distances(
+        self, points: NDArray[np.float64], matrices: NDArray[np.float64], copies: NDArray[np.intp], margin: float
+    ) -> NDArray[np.float64]:
+        """(P,) distance of points (P, 3) from the nearest triangle above or below, each on its copy of the shape."""
+        result = np.full(len(points), np.inf)
+        if not len(self.triangles):
+            return result
+        numbers, index = np.unique(copies, return_inverse=True)
+        linear, offset = matrices[numbers, :3, :3], matrices[numbers, :3, 3]
+        with np.errstate(over="ignore"):
+            sizes = np.linalg.norm(linear, axis=(1, 2)) ** 3
+        if len(self.triangles) <= FEW or np.any(np.abs(np.linalg.det(linear)) <= 1e-12 * sizes):  # Some are flat.
+            which, triangle = ranges(np.zeros(len(points), np.intp), np.full(len(points), len(self.triangles)))
+        else:
+            inverses = np.linalg.inv(linear)
+            local = np.einsum("pij,pj->pi", inverses[index], points - offset[index])
+            wider = margin * float(np.max(np.linalg.norm(inverses, axis=(1, 2))))
+            which, triangle = Boxes(self.triangles.min(1), self.triangles.max(1), wider).around(local)
+        step = 1 << 18
+        for start in range(0, len(which), step):
+            point, corner = which[start : start + step], self.triangles[triangle[start : start + step]]
+            own = index[point]
+            corner = np.einsum("pij,pcj->pci", linear[own], corner) + offset[own, None]
+            np.minimum.at(result, point, distances_to_triangles(points[point], corner))
+        return result
+
+
+def distances_to_triangles(points: NDArray[np.float64], triangles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P,) distance of points (P, 3) to the planes of triangles (P, 3, 3); infinite where a point is beside its."""
     a, ab, ac = triangles[:, 0], triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
     normal = np.cross(ab, ac)
-    square = np.einsum("ti,ti->t", normal, normal)
-    fine = square > 0
-    a, ab, ac, normal, square = a[fine], ab[fine], ac[fine], normal[fine], square[fine]
-    step = max(1, 2_000_000 // max(1, len(a)))
-    for begin in range(0, len(points), step):
-        away = points[begin : begin + step, None] - a
-        u = np.einsum("pti,ti->pt", np.cross(away, ac), normal) / square
-        v = np.einsum("pti,ti->pt", np.cross(ab, away), normal) / square
-        distance = np.abs(np.einsum("pti,ti->pt", away, normal)) / np.sqrt(square)
-        inside = (u >= -1e-3) & (v >= -1e-3) & (u + v <= 1.001)
-        if len(a):
-            result[begin : begin + step] = np.where(inside, distance, np.inf).min(axis=1)
-    return result
+    square = np.einsum("pi,pi->p", normal, normal)
+    away, safe = points - a, np.where(square > 0, square, 1.0)
+    u = np.einsum("pi,pi->p", np.cross(away, ac), normal) / safe
+    v = np.einsum("pi,pi->p", np.cross(ab, away), normal) / safe
+    distance = np.abs(np.einsum("pi,pi->p", away, normal)) / np.sqrt(safe)
+    inside = (square > 0) & (u >= -SLACK) & (v >= -SLACK) & (u + v <= 1 + SLACK)
+    return np.where(inside, distance, np.inf)

@@ -15,6 +15,7 @@ import numpy as np
 from visionsim.cameras import CameraModel, c2w_from_blender, camera_from_blender
 from visionsim.errors import DataError
 from visionsim.simulation.copies import PASS_NAME, Copies, decode, tell_apart
+from visionsim.simulation.movers import Movers
 from visionsim.simulation.visibility import Surface, visible_targets
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ class Motion:
 
     previous: Camera
     next: Camera
-    objects: Mapping[int, Sequence[Matrix]]
-    """Object id -> object-to-world (4, 4) at the previous, this and the next frame; absent ones stand still."""
+    objects: Movers
+    """What moves, with matrices at the previous, this and the next frame."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ class View:
         if given is None:
             return cls(camera, None, copies, forward, backward)
         previous, _, following = map(Camera.from_blender, given["cameras"])
-        objects = {int(key): [np.array(m, np.float64) for m in three] for key, three in given["objects"].items()}
-        return cls(camera, Motion(previous, following, objects), copies, forward, backward)
+        motion = Motion(previous, following, Movers.unpack(given["objects"]))
+        return cls(camera, motion, copies, forward, backward)
 
 
 @dataclass(frozen=True)
@@ -225,8 +226,8 @@ class Target:
 
     camera: Camera
     """The camera of that time."""
-    objects: Mapping[int, Sequence[Matrix]]
-    """Object id -> object-to-world (4, 4) at several times; absent objects stand still."""
+    objects: Movers
+    """What moves, with matrices at several times."""
     now: int
     """Index of the time that the points are from."""
     then: int
@@ -254,10 +255,10 @@ def steps_to(passes: Passes, camera: Camera, targets: Sequence[Target], *, depth
     rows, columns, moving = moving_pixels(passes, targets[0].objects)
     if len(moving):
         points = camera.model.unproject(x[columns], y[rows], depth[rows, columns].astype(np.float64))
-        numbers, which = np.unique(moving, return_inverse=True)
+        shown, which = np.unique(moving, return_inverse=True)
         for target, w2c, result in zip(targets, to_camera, results, strict=True):
-            carry = [w2c @ carried(number, target) @ camera.c2w for number in numbers]
-            each = np.stack(carry, axis=-1)[..., which]
+            carry = w2c @ target.objects.carry(shown, target.now, target.then) @ camera.c2w
+            each = np.moveaxis(carry, 0, -1)[..., which]
             found = steps(x[columns], y[rows], points, target.camera.model, each)
             for part, values in zip(result, found, strict=False):
                 part[rows, columns] = values
@@ -267,31 +268,13 @@ def steps_to(passes: Passes, camera: Camera, targets: Sequence[Target], *, depth
     return results
 
 
-def moving_pixels(passes: Passes, objects: Mapping[int, Sequence[Matrix]]) -> tuple[Any, Any, Any]:
-    """Rows, columns and ids of the pixels whose object moves."""
-    if not objects:
+def moving_pixels(passes: Passes, objects: Movers) -> tuple[Any, Any, Any]:
+    """Rows and columns of the pixels whose object moves, and the index of the matrices that it follows."""
+    if not len(objects.ids):
         return (np.empty(0, np.intp),) * 3
-    ids = instance_ids(passes)
-    rows, columns = np.nonzero(np.isin(ids, np.array(list(objects), np.uint32)))
-    return rows, columns, ids[rows, columns]
-
-
-def carried(number: int, target: Target) -> Matrix:
-    """(4, 4): from where an object's points are now to where they are then, in the world.
-
-    Raises:
-        DataError: it is flat now (scaled to nothing along an axis) and does not stay flat along that axis, so that its
-            points have no one way.
-    """
-    now, then = (target.objects[number][time] for time in (target.now, target.then))
-    inverse = np.eye(4)
-    inverse[:3, :3] = np.linalg.pinv(now[:3, :3], rcond=1e-6)
-    inverse[:3, 3] = -inverse[:3, :3] @ now[:3, 3]
-    lost = np.eye(3) - inverse[:3, :3] @ now[:3, :3]
-    if np.abs(then[:3, :3] @ lost).max() > 1e-6 * max(np.abs(then[:3, :3]).max(), 1e-30):
-        raise DataError(f"the object with id {number} is scaled to nothing: its flow is not defined")
-    result: Matrix = then @ inverse
-    return result
+    which = objects.of_pixels(instance_ids(passes))
+    rows, columns = np.nonzero(which >= 0)
+    return rows, columns, which[rows, columns]
 
 
 def steps(x: Any, y: Any, points: Matrix, model: CameraModel, m: Any) -> Iterator[Matrix]:

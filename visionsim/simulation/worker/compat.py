@@ -196,11 +196,16 @@ def name_aov(node: Any, name: str) -> None:
 
 
 def new_group_output(group: Any, name: str, kind: str) -> None:
-    """Give a node group an output; groups have had an interface since 4.0."""
+    """Give a node group an output."""
+    new_group_socket(group, "OUTPUT", name, kind)
+
+
+def new_group_socket(group: Any, in_out: str, name: str, kind: str) -> None:
+    """Give a node group an input or an output; groups have had an interface since 4.0."""
     if hasattr(group, "interface"):
-        group.interface.new_socket(name, in_out="OUTPUT", socket_type=kind)
+        group.interface.new_socket(name, in_out=in_out, socket_type=kind)
     else:
-        group.outputs.new(kind, name)
+        (group.inputs if in_out == "INPUT" else group.outputs).new(kind, name)
 
 
 def takes_data(tree: Any, kinds: set[str]) -> bool:

@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Literal
 
+import bpy
 import numpy as np
 
 from visionsim.simulation.config import time_stretch
@@ -23,9 +26,10 @@ from visionsim.simulation.copies import SAME_RANDOM
 from visionsim.simulation.worker import animation, compat, identity, marks
 from visionsim.simulation.worker.change import copied_by, has_handlers, kind, makes_copies, objects_of, why_changing
 from visionsim.simulation.worker.fault import WorkerFault
+from visionsim.simulation.worker.motion import carries_copies
 
-MAX_COPIES = 50_000
-"""More copies than this share the id of their source: the table of ids would be larger than the pictures."""
+MAX_COPIES = 500_000
+"""More copies than this share the id of their source: they would take minutes to list."""
 
 NOT_DRAWN = {"CURVE", "FONT", "META", "SURFACE"}
 """Types of evaluated objects that render nothing: the mesh made from them is listed besides, as an instance."""
@@ -66,8 +70,8 @@ class Instances:
         """Names of those among them whose copies come and go as well, so that ids may jump from one to another."""
         self._shapeless = False
         """Whether copies were seen that have no faces, by which they could be told apart."""
-        self._still: dict[str, Any] | None = None
-        """What `listed` returns at every frame, once it is known, if all copies stand still."""
+        self._read: Read | None = None
+        """The copies that were listed last."""
 
     def find(self, table: dict[str, list[Any]] | None, multiplier: float) -> None:
         """Give each copy an id, after those of the objects.
@@ -180,33 +184,64 @@ class Instances:
         Raises:
             WorkerFault: one has no id, or cannot be told from another.
         """
-        if self._still is not None:
-            return self._still
-        found = [
-            (
-                self.numbers[instance.object.original],
-                self._id_of(path),
-                (instance.random_id & 0xFFFFFFFF) / 0xFFFFFFFF,
-                marks.is_unmarked(instance.object),
-                [list(row) for row in instance.matrix_world],
-            )
-            for path, instance in copies(graph, self.numbers)
-        ]
-        sources, ids, randoms, unmarked, matrices = zip(*found, strict=True) if found else ((), (), (), (), ())
-        needed = np.array(unmarked, bool)
-        needed |= too_near(np.array(sources, np.float64) * 4 + np.array(randoms))
+        if self._read is None or self.carriers is None:
+            self._read = self._look_at(graph)
+        found = self._read
+        # What differs from frame to frame is where instancers are, if anything.
+        at = np.array([[list(row) for row in obj.evaluated_get(graph).matrix_world] for obj in found.instancers])
+        matrices = at.reshape(-1, 4, 4)[found.which] @ found.local if len(found.which) else found.local
+        return {**found.arrays, "matrices": matrices}
+
+    def _look_at(self, graph: Any) -> Read:
+        """Read all copies of an evaluation, one by one."""
+        rows: list[tuple[int, int, float, bool, int]] = []
+        matrices: list[list[list[float]]] = []
+        instancers: dict[Any, int] = {}
+        unmarked: dict[Any, bool] = {}
+        for path, instance in copies(graph, self.numbers):
+            evaluated, instancer = instance.object, instance.parent.original
+            source = evaluated.original
+            # What geometry nodes make of an object has its name, and materials of its own.
+            look = source, *(slot.material for slot in evaluated.material_slots)
+            if look not in unmarked:
+                unmarked[look] = marks.is_unmarked(evaluated)
+            number = instancers.setdefault(instancer, len(instancers))
+            random = (instance.random_id & 0xFFFFFFFF) / 0xFFFFFFFF
+            rows.append((self.numbers[source], self._id_of(path), random, unmarked[look], number))
+            matrices.append([list(row) for row in instance.matrix_world])
+        sources, ids, randoms, bare, which = map(np.array, zip(*rows, strict=True) if rows else [()] * 5)
+        needed = np.array(bare, bool) | too_near(sources * 4.0 + randoms)
         meshes, shapes = self._shapes(graph, needed)
-        arrays = {
-            "sources": np.array(sources, np.uint32),
-            "ids": np.array(ids, np.uint32),
-            "randoms": np.array(randoms, np.float64),
-            "matrices": np.array(matrices, np.float64).reshape(-1, 4, 4),
-            "meshes": meshes,
-            **shapes,
-        }
-        if not self.vary and all(motion == "static" for *_, motion in self.table.values()):
-            self._still = arrays
-        return arrays
+        at = [[list(row) for row in obj.evaluated_get(graph).matrix_world] for obj in instancers]
+        inverses = np.linalg.pinv(np.array(at, np.float64).reshape(-1, 4, 4))
+        index = np.array(which, np.intp)
+        return Read(
+            {
+                "sources": np.array(sources, np.uint32),
+                "ids": np.array(ids, np.uint32),
+                "randoms": np.array(randoms, np.float64),
+                "meshes": meshes,
+                **shapes,
+            },
+            list(instancers),
+            index,
+            inverses[index] @ np.array(matrices, np.float64).reshape(-1, 4, 4),
+        )
+
+    @cached_property
+    def carriers(self) -> dict[Any, np.ndarray] | None:
+        """Instancer -> ids of its copies, if all copies move with their instancers and never come or go; else None."""
+        if self.vary:
+            return None
+        named = {obj.name_full: obj for obj in bpy.data.objects}
+        sources = {number: obj.name_full for obj, number in self.numbers.items()}
+        found: dict[Any, list[int]] = {}
+        for path, (number, source, *_) in self.table.items():
+            instancer = path.rpartition("#")[0].removesuffix(f"/{sources[source]}")
+            found.setdefault(named[instancer], []).append(number)
+        if not all(map(carries_copies, found)):
+            return None
+        return {obj: np.array(ids, np.uint32) for obj, ids in found.items()}
 
     def _id_of(self, path: str) -> int:
         """The id of a copy that a render shows; never that of its source in its place."""
@@ -245,13 +280,29 @@ class Instances:
                 shapes[f"triangles_{known}"] = triangles.reshape(-1, 3)
         return meshes, shapes
 
-    def matrices(self, graph: Any) -> dict[int, list[list[float]]]:
-        """Id -> object-to-world matrix of each copy that has an id of its own."""
-        return {
-            self.ids[path]: [list(row) for row in instance.matrix_world]
+    def matrices(self, graph: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Ids (N,), in order, and object-to-world matrices (N, 4, 4) of the copies that have an id of their own."""
+        found = sorted(
+            (self.ids[path], [list(row) for row in instance.matrix_world])
             for path, instance in copies(graph, self.numbers)
             if path in self.ids
-        }
+        )
+        ids, rows = zip(*found, strict=True) if found else ((), ())
+        return np.array(ids, np.uint32), np.array(rows, np.float64).reshape(-1, 4, 4)
+
+
+@dataclass(frozen=True)
+class Read:
+    """The copies of an evaluation."""
+
+    arrays: dict[str, np.ndarray]
+    """Arrays of `simulation.copies.Copies` but the matrices."""
+    instancers: list[Any]
+    """Objects that make copies."""
+    which: np.ndarray
+    """(N,) index of each copy's instancer."""
+    local: np.ndarray
+    """(N, 4, 4) instancer from copy."""
 
 
 def is_shapeless(evaluated: Any) -> bool:

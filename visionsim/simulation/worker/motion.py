@@ -8,11 +8,12 @@ render, and whatever is not known to be rigid counts as deforming.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
+import numpy as np
 
+from visionsim.simulation.movers import Movers
 from visionsim.simulation.worker import camera, compat
 from visionsim.simulation.worker.change import (
     animates_transform_only,
@@ -21,11 +22,15 @@ from visionsim.simulation.worker.change import (
     is_animated,
     makes_copies,
     may_move,
+    node_trees,
     objects_of,
     why_changing,
 )
 from visionsim.simulation.worker.displacement import is_constant
 from visionsim.simulation.worker.fault import WorkerFault
+
+if TYPE_CHECKING:
+    from visionsim.simulation.worker.instances import Instances
 
 CACHED_FRAMES = 8
 """Neighbouring frames whose matrices are kept."""
@@ -55,9 +60,39 @@ def why_vector_pass(scene: Any, numbers: dict[Any, int], *, too_many_copies: boo
             if deforming is not None:
                 return f"{obj.name_full!r} {deforming} and makes copies"
             # What modifiers make may differ from viewport to render, where its copies are looked for.
-            if (generated or obj.modifiers) and any(map(may_move, parts)):
-                return f"{obj.name_full!r} may move and makes copies by modifiers"
+            if (generated or obj.modifiers) and any(map(may_move, parts)) and not carries_copies(obj):
+                return f"{obj.name_full!r} may move and makes copies of what may move by modifiers"
     return None
+
+
+def carries_copies(instancer: Any) -> bool:
+    """Whether all copies that an object makes are certain to move as it does, and by nothing else."""
+    if why_changing(instancer) is not None or (instancer.instance_type in ("VERTS", "FACES") and may_move(instancer)):
+        return False
+    stack, seen = parts_of_copies(instancer), {instancer}
+    while stack:
+        part = stack.pop()
+        if part in seen:
+            continue
+        seen.add(part)
+        if may_move(part) or why_changing(part) is not None:
+            return False
+        if makes_copies(part):
+            stack += parts_of_copies(part)
+    return True
+
+
+def parts_of_copies(instancer: Any) -> list[Any]:
+    """The objects that an object may make copies of."""
+    parts = copied_by(instancer)
+    for modifier in instancer.modifiers:
+        trees = node_trees(modifier.node_group) if modifier.type == "NODES" else ()
+        for socket in (socket for tree in trees for node in tree.nodes for socket in node.inputs):
+            if socket.type == "OBJECT" and socket.default_value is not None:
+                parts.append(socket.default_value)
+            elif socket.type == "COLLECTION" and socket.default_value is not None:
+                parts += socket.default_value.all_objects
+    return parts
 
 
 LENS = ("lens", "angle", "sensor", "shift", "ortho_scale", "type", "panorama_type", "fisheye", "latitude", "longitude")
@@ -140,39 +175,52 @@ def cut_beside(scene: Any, frame: int) -> list[str]:
     return [way for way, seen_by in cameras.items() if seen_by != cameras[""]]
 
 
+Known = tuple[dict[str, Any], np.ndarray, np.ndarray]
+"""The camera (`camera.describe`), and of all that may move keys (C,) and matrices (C, 4, 4) of an instant."""
+
+
 class RigidMotion:
     """Matrices of the camera and of all objects and copies that may move, at any frame of an open scene."""
 
-    def __init__(
-        self, scene: Any, layer: Any, numbers: dict[Any, int], copies: Callable[[Any], dict[int, Any]]
-    ) -> None:
-        """`copies` gives the matrices of an evaluation's copies, by id; see `Instances.matrices`."""
+    def __init__(self, scene: Any, layer: Any, numbers: dict[Any, int], copies: Instances) -> None:
         self.scene, self.layer = scene, layer
         self.movers = {number: obj for obj, number in numbers.items() if may_move(obj)}
         instancers = [obj for obj in objects_of(scene) if makes_copies(obj)]
-        self._copies = copies if any(may_move(o) for i in instancers for o in (i, *copied_by(i))) else None
-        self._known: dict[int, tuple[dict[str, Any], dict[int, Any]]] = {}
+        moved = any(may_move(o) for i in instancers for o in (i, *parts_of_copies(i)))
+        carriers = copies.carriers if moved else {}
+        self._copies = copies if carriers is None else None
+        """Whose matrices are read copy by copy; None if all copies stand still or follow their instancers."""
+        self._carriers = [(obj, ids) for obj, ids in (carriers or {}).items() if may_move(obj)]
+        """Instancers that move, and the ids of the copies that follow each."""
+        self._known: dict[int, Known] = {}
 
     @property
     def anything_moves(self) -> bool:
         """Whether more than the camera may move."""
-        return bool(self.movers) or self._copies is not None
+        return bool(self.movers or self._carriers) or self._copies is not None
 
-    def matrices(self, graph: Any) -> dict[int, list[list[float]]]:
-        """Id -> evaluated object-to-world matrix of all that may move."""
-        found = {
-            number: [list(row) for row in obj.evaluated_get(graph).matrix_world] for number, obj in self.movers.items()
-        }
-        return found if self._copies is None else {**found, **self._copies(graph)}
+    def matrices(self, graph: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Keys (C,) and evaluated object-to-world matrices (C, 4, 4) of all that may move.
 
-    def at(self, frame: int) -> tuple[dict[str, Any], dict[int, Any]]:
-        """The camera (`camera.describe`) and id -> matrix (4 rows), with the scene set to that frame."""
+        A key is the id of an object or of a copy; after the objects come instancers, with 0 for a key.
+        """
+        objects = [*self.movers.values(), *(obj for obj, _ in self._carriers)]
+        rows = [[list(row) for row in obj.evaluated_get(graph).matrix_world] for obj in objects]
+        keys = np.array([*self.movers, *[0] * len(self._carriers)], np.uint32)
+        matrices = np.array(rows, np.float64).reshape(-1, 4, 4)
+        if self._copies is None:
+            return keys, matrices
+        ids, own = self._copies.matrices(graph)
+        return np.concatenate([keys, ids]), np.concatenate([matrices, own])
+
+    def at(self, frame: int) -> Known:
+        """What is known of a frame; may leave the scene set to it."""
         if frame not in self._known:
             self.scene.frame_set(frame)
             graph = self.layer.depsgraph
             # The graph's own scene may still name the camera of before a timeline marker.
             seen_by = self.scene.camera.evaluated_get(graph)
-            self._known[frame] = (camera.describe(graph.scene_eval, seen_by), self.matrices(graph))
+            self._known[frame] = (camera.describe(graph.scene_eval, seen_by), *self.matrices(graph))
             while len(self._known) > CACHED_FRAMES:
                 del self._known[next(iter(self._known))]
         return self._known[frame]
@@ -180,27 +228,34 @@ class RigidMotion:
     def around(self, frame: int) -> dict[str, Any]:
         """Cameras and matrices at the frame before, this one and the next; leaves the scene at `frame`.
 
-        `cameras`: three descriptions; `objects`: id (as text) -> three matrices, only those that differ.
+        `cameras`: three descriptions; `objects`: `Movers.pack` of all that is not the same at the three.
         """
-        times = [self.at(frame + offset) for offset in (-1, 0, 1)]
+        cameras, keys, matrices = zip(*(self.at(frame + offset) for offset in (-1, 0, 1)), strict=True)
         self.scene.frame_set(frame)
-        cameras, matrices = zip(*times, strict=True)
-        if not matrices[0].keys() == matrices[1].keys() == matrices[2].keys():
+        if not (np.array_equal(keys[0], keys[1]) and np.array_equal(keys[1], keys[2])):
             raise WorkerFault("frame", "copies come or go at the neighbouring frames: no exact flow")
-        objects = {
-            str(number): [found[number] for found in matrices]
-            for number, matrix in matrices[1].items()
-            if not matrices[0][number] == matrix == matrices[2][number]
-        }
-        return {"cameras": list(cameras), "objects": objects}
+        three = np.stack(matrices, axis=1)
+        moving = np.any(three != three[:, 1:2], axis=(1, 2, 3))
+        own = np.flatnonzero(keys[1])
+        ids = [keys[1][own], *(ids for _, ids in self._carriers)]
+        followed = len(self.movers) + np.arange(len(self._carriers))
+        which = np.concatenate([own, np.repeat(followed, [len(ids) for _, ids in self._carriers])])
+        kept = moving[which]
+        movers = Movers(np.concatenate(ids)[kept], (np.cumsum(moving) - 1)[which[kept]], three[moving])
+        return {"cameras": list(cameras), "objects": movers.pack()}
 
-    def check(self, frame: int, rendered_camera: dict[str, Any], rendered: dict[int, Any]) -> None:
+    def check(self, frame: int, rendered_camera: dict[str, Any], rendered: tuple[np.ndarray, np.ndarray]) -> None:
         """Raise WorkerFault unless the render saw the camera and the matrices that flow is made from."""
-        described, found = self._known[frame]
+        described, keys, matrices = self._known[frame]
+        if np.array_equal(keys, rendered[0]):
+            wrong = np.flatnonzero(np.any(matrices != rendered[1], axis=(1, 2)))
+        else:
+            wrong = np.flatnonzero(~np.isin(rendered[0], keys))
+        objects = [*self.movers.values(), *(obj for obj, _ in self._carriers)]
         names = [
-            self.movers[number].name if number in self.movers else f"a copy (id {number})"
-            for number, matrix in rendered.items()
-            if found.get(number) != matrix and not (number in self.movers and self.movers[number].hide_render)
+            objects[index].name if index < len(objects) else f"a copy (id {rendered[0][index]})"
+            for index in wrong.tolist()
+            if not (index < len(objects) and objects[index].hide_render)
         ]
         if described != rendered_camera:
             names.append(described["name"])

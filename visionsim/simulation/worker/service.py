@@ -276,7 +276,7 @@ class Service:
         if not FLOW_KINDS.intersection(self.truths):
             return ""
         reason = motion.why_vector_pass(current, self.numbers, too_many_copies=bool(copies.too_many))
-        rigid = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies.matrices)
+        rigid = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies)
         if reason is None and rigid.anything_moves and len(self.known_ids) > scene.MAX_OBJECT_ID:
             reason = "there are too many objects to tell apart the ones that move"
         if reason is not None:

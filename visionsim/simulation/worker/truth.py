@@ -70,7 +70,7 @@ class Hook:
         self.camera: dict[str, Any] = {}
         self.motion: motion.RigidMotion | None = None
         """Whose matrices to remember."""
-        self.matrices: dict[int, Any] = {}
+        self.matrices: Any = None
         self.instances: instances.Instances | None = None
         """Whose copies to list."""
         self.copies: dict[str, Any] = {}
@@ -103,7 +103,7 @@ class Hook:
             self._render(engine, depsgraph)
             return
         self.camera = camera.describe(depsgraph.scene_eval, depsgraph.scene_eval.camera)
-        self.matrices = self.motion.matrices(depsgraph) if self.motion is not None else {}
+        self.matrices = self.motion.matrices(depsgraph) if self.motion is not None else None
         if self.instances is not None:
             self.copies = self.instances.listed(depsgraph)
         if self.follower is not None:

@@ -24,7 +24,7 @@ import numpy as np
 from visionsim.simulation.worker import compat
 
 SWITCH = "visionsim_unlit"
-"""A custom property of the view layer that is rendered, and what the nodes that were added are called."""
+"""A custom property of the rendered view layer, and the beginning of the names of the node groups that read it."""
 
 ON = 1e20
 """The factor is this times the distance to the camera or 1, and is clamped to 1; without the property it is 0."""
@@ -150,7 +150,7 @@ def install() -> str:
     if any(getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers) if name.startswith(HANDLERS)):
         return "nowhere: a script or an add-on may change materials"
     materials = [material for material in bpy.data.materials if compat.used_node_tree(material)]
-    plain = [material for material in materials if SWITCH in material.node_tree.nodes or add_switch(material)]
+    plain = [material for material in materials if switch_of(material.node_tree) or add_switch(material)]
     found = f"on {len(plain)} of {len(materials)} materials"
     others = "; the others are see-through, displaced or animated, or their normals depend on what they reflect"
     return found + others * (len(plain) < len(materials))
@@ -166,20 +166,48 @@ def add_switch(material: Any) -> bool:
     (normals,) = sources
     if normals is not None and normals.id_data != tree:  # In a group.
         return False
+    # One node with two or three links: the more materials there are, the longer Blender takes for each change of a
+    # tree, and longest for a node's name.
+    node = tree.nodes.new("ShaderNodeGroup")
+    node.node_tree = switch_group(bent=normals is not None)
+    tree.links.new(output.inputs["Surface"].links[0].from_socket, node.inputs[0])
+    if normals is not None:
+        tree.links.new(normals, node.inputs[1])
+    tree.links.new(node.outputs[0], output.inputs["Surface"])
+    return True
+
+
+def switch_of(tree: Any) -> Any | None:
+    """The node that is a tree's switch; None if it has none."""
+    groups = (node for node in tree.nodes if node.type == "GROUP" and node.node_tree is not None)
+    return next((node for node in groups if node.node_tree.name.startswith(SWITCH)), None)
+
+
+def switch_group(*, bent: bool) -> Any:
+    """The node group that passes a shader on unless the switch is on; if `bent`, it takes the shader's normals too."""
+    name = f"{SWITCH}_bent" if bent else SWITCH
+    if name in bpy.data.node_groups:
+        return bpy.data.node_groups[name]
+    tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
+    compat.new_group_socket(tree, "INPUT", "Shader", "NodeSocketShader")
+    if bent:
+        compat.new_group_socket(tree, "INPUT", "Normal", "NodeSocketVector")
+    compat.new_group_socket(tree, "OUTPUT", "Shader", "NodeSocketShader")
+    given, result = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
     mix, times, switch = (add(tree, kind) for kind in ("MixShader", "Math", "Attribute"))
     times.operation = "MULTIPLY"
     switch.attribute_type, switch.attribute_name = "VIEW_LAYER", SWITCH
     tree.links.new(switch.outputs["Fac"], times.inputs[0])
     tree.links.new(times.outputs[0], mix.inputs[0])
-    tree.links.new(output.inputs["Surface"].links[0].from_socket, mix.inputs[1])
-    tree.links.new(mix.outputs[0], output.inputs["Surface"])
-    if normals is None:
-        tree.links.new(add(tree, "CameraData").outputs["View Distance"], times.inputs[1])
-    else:
+    tree.links.new(given.outputs[0], mix.inputs[1])
+    tree.links.new(mix.outputs[0], result.inputs[0])
+    if bent:
         geometry = add(tree, "NewGeometry")
-        tree.links.new(left_unbent(tree, normals, geometry), times.inputs[1])
-        tree.links.new(stand_in(tree, normals, geometry).outputs[0], mix.inputs[2])
-    return True
+        tree.links.new(left_unbent(tree, given.outputs[1], geometry), times.inputs[1])
+        tree.links.new(stand_in(tree, given.outputs[1], geometry).outputs[0], mix.inputs[2])
+    else:
+        tree.links.new(add(tree, "CameraData").outputs["View Distance"], times.inputs[1])
+    return tree
 
 
 def left_unbent(tree: Any, normals: Any, geometry: Any) -> Any:
@@ -214,22 +242,22 @@ def stand_in(tree: Any, normals: Any, geometry: Any) -> Any:
 
 
 def add(tree: Any, kind: str) -> Any:
-    """A new node of the switch."""
-    node = tree.nodes.new(f"ShaderNode{kind}")
-    node.name = SWITCH
-    return node
+    """A new node."""
+    return tree.nodes.new(f"ShaderNode{kind}")
 
 
 @contextmanager
 def taken_out() -> Iterator[None]:
     """Materials as they are without the switch; those that had it may get it again afterwards."""
-    switched = [tree for tree in (m.node_tree for m in bpy.data.materials) if tree is not None and SWITCH in tree.nodes]
-    for tree in switched:
-        mix = tree.nodes[SWITCH]
-        for link in list(mix.outputs[0].links):
-            tree.links.new(mix.inputs[1].links[0].from_socket, link.to_socket)
-        for node in [node for node in tree.nodes if node.name.startswith(SWITCH)]:
-            tree.nodes.remove(node)
+    switched = 0
+    for tree in [material.node_tree for material in bpy.data.materials if material.node_tree is not None]:
+        node = switch_of(tree)
+        if node is None:
+            continue
+        switched += 1
+        for link in list(node.outputs[0].links):
+            tree.links.new(node.inputs[0].links[0].from_socket, link.to_socket)
+        tree.nodes.remove(node)
     try:
         yield
     finally:
