@@ -12,9 +12,9 @@ import numpy as np
 
 from visionsim.dataset.journal import FrameRecord, Journal, StoredFile
 from visionsim.dataset.kinds import frame_path
-from visionsim.io.exr import read_exr, write_exr
+from visionsim.dataset.truth_files import read_channels, write_truth
 
-TRUTHS = ("depths", "normals", "segmentations", "flows")
+TRUTHS = ("depths", "normals", "segmentations", "flows", "occlusions")
 
 Damage = Callable[[Path, list[int]], "set[str]"]
 """(sequence, its frame numbers) -> files that are wrong now."""
@@ -26,7 +26,7 @@ def file_of(kind: str, frame: int) -> str:
 
 def edit(root: Path, kind: str, frame: int, change: Callable[[dict[str, Any]], dict[str, Any]]) -> set[str]:
     name = file_of(kind, frame)
-    write_exr(root / name, change(read_exr(root / name)))
+    write_truth(root / name, change(read_channels(root / name)), "ZIP")
     return {name}
 
 
@@ -53,6 +53,10 @@ def document(root: Path, change: Callable[[dict[str, Any]], None]) -> set[str]:
     change(content)
     path.write_text(json.dumps(content))
     return {"transforms.json"}
+
+
+def change_bits(root: Path, frame: int, how: Callable[[Any], Any]) -> set[str]:
+    return edit(root, "occlusions", frame, lambda c: {"Y": np.where(c["Y"] != 0, how(c["Y"]), 0).astype(np.uint8)})
 
 
 def flow_sign(root: Path, frames: list[int]) -> set[str]:
@@ -87,7 +91,7 @@ def shifted_centre(root: Path, frames: list[int]) -> set[str]:
 
 def renumbered_label(root: Path, frames: list[int]) -> set[str]:
     def change(content: dict[str, Any]) -> None:
-        ids = read_exr(root / file_of("segmentations", frames[0]))["Y"]
+        ids = read_channels(root / file_of("segmentations", frames[0]))["Y"]
         content["labels"]["9999"] = content["labels"].pop(str(np.unique(ids[ids > 0])[0]))
 
     document(root, change)
@@ -117,6 +121,11 @@ DAMAGES: dict[str, Damage] = {
         for kind in (*TRUTHS, "frames")
     },
     "two frames swapped": lambda root, frames: swap(root, (*TRUTHS, "frames"), frames[1], frames[-2]),
+    "occlusions say that all is hidden": lambda root, frames: change_bits(root, frames[1], lambda bits: bits & 5),
+    "occlusions say that all is visible": lambda root, frames: change_bits(root, frames[1], lambda bits: bits | 15),
+    "occlusions say that nothing is known": lambda root, frames: change_bits(root, frames[1], lambda bits: bits & 12),
+    "occlusions have a bit too many": lambda root, frames: change_bits(root, frames[1], lambda bits: bits | 16),
+    "occlusions see what is unknown": lambda root, frames: change_bits(root, frames[1], lambda bits: bits & 14 | 2),
     "depth truncated": lambda root, frames: truncate(root, "depths", frames[1]),
     "flow truncated": lambda root, frames: truncate(root, "flows", frames[1]),
     "picture truncated": lambda root, frames: truncate(root, "frames", frames[1]),

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.tasks import count_to, die, tick_for_ever
@@ -18,11 +16,9 @@ def test_work_of_all_processes_is_counted() -> None:
 
 def test_processes_stop_when_they_are_told_to() -> None:
     meter = Meter()
-    started = time.monotonic()
     with pytest.raises(RuntimeError), processes(2, meter) as pool:
         for _ in each(tick_for_ever, [0, 1], pool, lambda: stop_after(meter)):
             raise AssertionError("it ended by itself")
-    assert time.monotonic() - started < 30
 
 
 def stop_after(meter: Meter) -> None:

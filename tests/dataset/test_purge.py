@@ -30,7 +30,7 @@ from visionsim.verify.damage import FileTask, look, look_at_all
 from visionsim.verify.purge import PurgeReport, find_corrupted, remove_corrupted
 
 FRAME = FIRST + 2
-KINDS = ("frames", "depths", "normals", "segmentations", "flows")
+KINDS = ("frames", "depths", "normals", "segmentations", "flows", "occlusions")
 FILES = len(KINDS) * NUM_FRAMES + 3  # And documents, and the journal.
 
 

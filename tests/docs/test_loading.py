@@ -109,7 +109,7 @@ def test_guide(folder, tmp_path) -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "error", GUIDE, folder / "datasets", tmp_path / "look.png"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     number = r"(-?\d+\.?\d*(?:e-?\d+)?)"
@@ -146,6 +146,6 @@ def test_guide_refuses_frames_with_gaps(tmp_path) -> None:
     folder = synthetic.write_dataset(tmp_path / "gaps", step=2, num_frames=2)
     ran = subprocess.run(
         [sys.executable, GUIDE, folder], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert ran.returncode and "--frame-step" in ran.stderr

@@ -8,6 +8,7 @@ import pytest
 from tests import synthetic
 from tests.exports.conftest import reader
 from visionsim.dataset.reader import Dataset
+from visionsim.dataset.truth_files import read_truth, write_truth
 from visionsim.errors import ConfigError
 from visionsim.exports.flow import export_flow, kitti_flow
 from visionsim.io.images import read_pixels
@@ -89,3 +90,17 @@ def test_without_surfaces_all_is_valid_and_that_is_said(tmp_path) -> None:
     report = export_flow(dataset, tmp_path / "out")
     assert "valid everywhere" in report.notes[0]
     assert read_pixels(Path(tmp_path, "out", "balls", "forward", "000005.png"))[..., 2].all()
+
+
+def test_unknown_motion_is_not_valid(tmp_path) -> None:
+    folder = synthetic.write_dataset(tmp_path / "hall", num_frames=1)
+    path = folder / "occlusions" / f"occlusion_{synthetic.FIRST:06d}.png"
+    known = read_truth(path, "occlusions") & 1 != 0
+    bits = read_truth(path, "occlusions")
+    bits[:20] &= 12
+    write_truth(path, {"Y": bits}, "ZIP")
+    export_flow(Dataset.from_path(folder), tmp_path / "out", form="kitti")
+    for direction in ("forward", "backward"):
+        valid = read_pixels(tmp_path / "out" / "hall" / direction / f"{synthetic.FIRST:06d}.png")[..., 2] == 1
+        assert np.array_equal(valid[20:], known[20:])
+        assert np.array_equal(valid[:20], known[:20] & (direction == "backward"))

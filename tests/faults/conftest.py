@@ -64,6 +64,29 @@ class World:
         (self.scenes / f"{name}.blend").write_text(json.dumps({"frames": frames}))
         (self.state / f"{name}.json").write_text(json.dumps(manners))
 
+    def give_tickets(self, number: int) -> None:
+        """Let so many more frames be rendered; until `open_gate` no others are."""
+        self.allow(len(list(self.state.glob("ticket.*"))) + number)
+
+    def allow(self, number: int) -> None:
+        """Let so many frames be rendered altogether; those that are lost with their worker count."""
+        partial = self.state / "tickets.partial"
+        partial.write_text(str(number))
+        partial.rename(self.state / "tickets")
+
+    def open_gate(self) -> None:
+        """Let all frames be rendered."""
+        (self.state / "tickets").unlink(missing_ok=True)
+
+    def frames(self) -> int:
+        """How many pictures there are."""
+        return len(list(self.data.rglob("frame_*.png")))
+
+    def wait_for_note(self, text: str) -> None:
+        """Return when a run that goes on has noted something."""
+        records = self.data / ".visionsim"
+        wait_until(lambda: any(text in path.read_text() for path in records.iterdir()), f"a note: {text}")
+
     def begin(self, *options: str, jobs: int = 2, data: Path | None = None) -> Forked:
         """Start to render."""
         process = Forked(self.command(*options, jobs=jobs, data=data), self.environment, self._output())
@@ -105,7 +128,7 @@ class World:
 
     def refused(self, *options: str) -> str:
         """Run what is refused before anything is done; returns why."""
-        out, err = self.begin(*options).communicate(timeout=60)
+        out, err = self.begin(*options).communicate(timeout=200)
         answer = json.loads(out)
         assert answer["exit_code"] == 2 and "Traceback" not in err, (answer, err)
         return answer["error"]
@@ -113,7 +136,7 @@ class World:
     def status(self, expect: int, data: Path | None = None) -> dict:
         """What `visionsim status` says."""
         asked = Forked(["status", "--json", str(data or self.data)], self.environment, self.folder / "status")
-        out, err = asked.communicate(timeout=60)
+        out, err = asked.communicate(timeout=200)
         assert asked.returncode == expect, (out, err)
         return json.loads(out)
 

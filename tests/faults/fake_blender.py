@@ -6,6 +6,9 @@ Its "scene" is JSON text in a .blend: `frames` [first, last]. How we behave with
 VISIONSIM_FAKE_STATE: `seconds` a frame takes, `memory` [MiB it needs, MiB more with each frame] and what goes wrong:
 `misbehave` {"open": [how, times], "7": [how, times]}; see `misbehave`.
 
+While there is a file `tickets` in that folder, only as many frames are rendered as it says, over all workers and runs:
+who has begun one more waits.
+
 Every worker leaves `<pid>.pid` in that folder, and `<pid>.renders` when it begins its first frame; there attempts are
 counted as well. A frame's bytes depend on its number alone.
 """
@@ -51,6 +54,14 @@ def first_time(name: str, times: int) -> bool:
         except FileExistsError:
             continue
     return False
+
+
+def wait_for_a_ticket() -> None:
+    """Return when one more frame may be rendered."""
+    while (tickets := STATE / "tickets").exists():
+        if first_time("ticket", int(tickets.read_text() or "0")):
+            return
+        time.sleep(0.01)
 
 
 class Service:
@@ -105,6 +116,7 @@ class Service:
     def render(self, frame: int, name: str) -> dict:
         (STATE / f"{os.getpid()}.renders").touch()
         width, height = self.settings["width"], self.settings["height"]
+        wait_for_a_ticket()
         time.sleep(self.manners.get("seconds", 0.0))
         picture, arrays = self.scratch / f"{name}.picture", self.scratch / f"{name}.passes"
         picture.write_bytes(png(width, height, frame))

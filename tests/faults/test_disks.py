@@ -34,7 +34,7 @@ def test_read_only_folder_is_refused_before_anything_is_done(world, small_disk):
     disk = small_disk(4)
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     process = world.begin_program(data=disk / "data")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=200)
     assert process.returncode == 2 and "read-only" in err.lower() and "Traceback" not in err
     assert world.pids() == []
 

@@ -17,21 +17,23 @@ from tests.helpers import running, wait_until
 
 
 def test_fifty_workers_killed_in_one_run(world, undisturbed):
-    """One for every second frame at most, so that on a slow machine there are as many before the run ends."""
-    world.scene("a", frames=(1, 80), seconds=0.075)
-    world.scene("b", frames=(1, 80), seconds=0.075)
+    """One for every second frame at most; no more are rendered than that takes, so that the run cannot end before."""
+    for name in "ab":
+        world.scene(name, frames=(1, 120), seconds=0.02)
     rng = random.Random(4)
     killed = 0
+    world.give_tickets(6)
     process = world.begin(jobs=3)
     while killed < 50 and process.poll() is None:
         time.sleep(rng.uniform(0.0, 0.1))
-        num_frames = len(list(world.data.rglob("frame_*.png")))
         alive = [pid for pid in world.pids() if running(pid)]
-        if alive and killed <= num_frames / 2:
+        if alive and killed <= world.frames() / 2:
             with contextlib.suppress(ProcessLookupError):  # It has ended just now.
                 os.kill(rng.choice(alive), signal.SIGKILL)
                 killed += 1
-    out, err = process.communicate(timeout=120)
+                world.allow(6 + 3 * killed)  # Two frames, and the one that it had in hand.
+    world.open_gate()
+    out, err = process.communicate(timeout=250)
     report = json.loads(out)
     assert killed == 50, "the run was too short"
     if report["exit_code"] == 1:  # What three workers had in hand when they were killed is given up; see `Fail`.
@@ -46,11 +48,13 @@ def test_fifty_workers_killed_in_one_run(world, undisturbed):
 
 
 def test_stopped_worker_is_replaced(world, undisturbed):
-    world.scene("a", seconds=0.05)
-    process = world.begin("--render-config.timeout=1.5")
-    (worker,) = wait_until(lambda: list(world.state.glob("*.renders"))[:1], "a worker that renders", 30)
+    world.scene("a")
+    world.give_tickets(0)
+    process = world.begin("--render-config.timeout=5")
+    (worker,) = wait_until(lambda: list(world.state.glob("*.renders"))[:1], "a worker that renders")
     os.kill(int(worker.stem), signal.SIGSTOP)
-    out, _ = process.communicate(timeout=60)
+    world.open_gate()
+    out, _ = process.communicate(timeout=200)
     report = json.loads(out)
     assert report["exit_code"] == 0 and report["retries"] >= 1
     world.check_nothing_is_left()

@@ -13,7 +13,7 @@ from tests.helpers import REPOSITORY
 
 def purge(folder: Path, *options: str) -> dict:
     command = [sys.executable, str(REPOSITORY / "scripts" / "mkdataset.py"), "purge-corrupted", str(folder), *options]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False, timeout=200)
     document = json.loads(done.stdout)
     assert document["exit_code"] == done.returncode, done.stderr
     return document

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import signal
 from collections.abc import Iterator
@@ -26,9 +25,10 @@ def sequence_of(world: World, scene: str) -> Path:
 
 @contextmanager
 def paused(world: World, frames: int = 3, **options) -> Iterator[Forked]:
-    """A run that has rendered some frames and stands still until the block ends."""
+    """A run that has rendered some frames and stands still until the block ends; then it may render all."""
+    world.give_tickets(frames)
     process = world.begin(**options)
-    wait_until(lambda: len(list(world.data.rglob("frame_*.png"))) >= frames, "some frames", 60)
+    wait_until(lambda: world.frames() >= frames, "some frames")
     process.send_signal(signal.SIGSTOP)
     threads = list(Path(f"/proc/{process.pid}/task").glob("*/stat"))
     # What a thread asked of the system is still done.
@@ -39,27 +39,22 @@ def paused(world: World, frames: int = 3, **options) -> Iterator[Forked]:
         process.kill()
         process.communicate()
         raise
+    world.open_gate()
     process.send_signal(signal.SIGCONT)
-
-
-def cpu_of_children() -> float:
-    """Processor seconds of our processes that have ended, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 # Two runs at once.
 
 
 def test_second_run_is_refused_with_host_and_process_of_the_first(world, undisturbed):
-    world.scene("a", seconds=0.1)
+    world.scene("a")
     with paused(world) as process:
         before = tree(world.data)
         for options in ([], ["--force"], ["--force", "--render-config.seed=1"]):
             why = world.refused(*options)
             assert str(process.pid) in why and Holder.me().host in why
         assert tree(world.data) == before
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=200)
     report = json.loads(out)
     assert report["exit_code"] == 0 and report["frames_rendered"] == NUM_FRAMES
     assert tree(world.data) == undisturbed()
@@ -80,7 +75,7 @@ def test_refused_run_leaves_other_sequences_as_they_were(world, finished):
 
 
 def test_lock_of_a_killed_run_is_no_obstacle_and_goes(world, undisturbed):
-    world.scene("a", seconds=0.1)
+    world.scene("a")
     with paused(world) as process:
         process.kill()
     process.communicate()
@@ -95,7 +90,7 @@ def test_lock_of_a_killed_run_is_no_obstacle_and_goes(world, undisturbed):
 
 
 def test_runs_on_different_scenes_of_one_folder_do_not_disturb_each_other(world, undisturbed):
-    world.scene("a", seconds=0.1)
+    world.scene("a")
     other = World.at(world.folder / "other")
     other.data = world.data
     other.scene("b", frames=(1, 5))
@@ -103,7 +98,7 @@ def test_runs_on_different_scenes_of_one_folder_do_not_disturb_each_other(world,
         other.run()
         states = {row["name"].split("/")[0]: row["state"] for row in world.status(1)["sequences"]}
         assert states == {"a": "running", "b": "complete"}
-    out, _ = first.communicate(timeout=60)
+    out, _ = first.communicate(timeout=200)
     assert json.loads(out)["exit_code"] == 0
     world.scene("b", frames=(1, 5))
     assert tree(world.data) == undisturbed()
@@ -201,19 +196,16 @@ def test_documents_that_were_changed_or_lost_are_made_again(world, finished, nam
         assert tree(world.data) == expected
 
 
-def test_a_thousand_finished_frames_are_found_quickly_and_in_little_memory(world):
-    """`make bench` does it with ten thousand: they take less than 5 s and 200 MB."""
+def test_a_thousand_finished_frames_are_found_in_little_memory(world):
+    """`make bench` does it with ten thousand, and sees how long it takes: less than 5 s, and 200 MB."""
     world.scene("a", frames=(1, 1000))
     world.run("--anim-end=2")
     folder = sequence_of(world, "a")
     grow(folder.rename(folder.with_name("001-00001-01001")), 1000)
     assert world.run()["frames_kept"] == 1000  # The documents are made.
     before = {path: path.stat().st_mtime_ns for path in world.data.rglob("*")}
-    cpu_before = cpu_of_children()
-    report, seconds, peak = watched(world.begin_program())
+    report, _, peak = watched(world.begin_program())
     assert (report["exit_code"], report["frames_kept"], report["frames_rendered"]) == (0, 1000, 0)
-    assert seconds < 10, "it takes 1 s on a machine that has nothing else to do"
-    assert cpu_of_children() - cpu_before < 4
     assert peak < 110e6, "a run of two frames takes 65 MB"
     after = {path: path.stat().st_mtime_ns for path in world.data.rglob("*")}
     changed = {str(path.relative_to(world.data)) for path in after if before.get(path) != after[path]}
@@ -226,7 +218,7 @@ def test_a_thousand_finished_frames_are_found_quickly_and_in_little_memory(world
 
 def test_status_while_a_run_goes_on_after_it_stopped_and_when_all_is_done(world):
     world.scene("a", frames=(1, 4))
-    world.scene("b", seconds=0.1)
+    world.scene("b")
     with paused(world, frames=7) as process:
         found = world.status(1)
         assert [row["total"] for row in found["sequences"]] == [4, NUM_FRAMES]
@@ -234,7 +226,7 @@ def test_status_while_a_run_goes_on_after_it_stopped_and_when_all_is_done(world)
         (run,) = found["runs"]
         assert (run["pid"], run["state"]) == (process.pid, "running") and run["host"] == Holder.me().host
         process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=200)
     report = json.loads(out)
     found = world.status(1)
     assert found["sequences"][1]["state"] == "stopped" and report["exit_code"] == 130

@@ -23,9 +23,9 @@ def root(tmp_path_factory) -> Path:
 def test_rows_are_sequences_and_columns_are_kinds(root) -> None:
     sheet = contact_sheet(root, tile=120)
     assert sheet.rows == [("a/001-00005-00012", 8), ("b/001-00005-00012", 6)]
-    assert sheet.kinds == ("frames", "depths", "normals", "segmentations", "flows")
+    assert sheet.kinds == ("frames", "depths", "normals", "segmentations", "flows", "occlusions")
     heading = 24 + GAP
-    assert sheet.picture.shape == (heading + 2 * (80 + GAP), 5 * (120 + GAP) + GAP, 3)
+    assert sheet.picture.shape == (heading + 2 * (80 + GAP), 6 * (120 + GAP) + GAP, 3)
     sample = Dataset.from_path(root)[3]
     tile = sheet.picture[heading : heading + 80, GAP : GAP + 120]
     assert np.array_equal(tile[30:], sample.picture[30:])  # Below its name.
@@ -69,7 +69,7 @@ def test_kinds_that_a_sequence_lacks_are_said(tmp_path) -> None:
     synthetic.write_dataset(tmp_path / "a", num_frames=1)
     synthetic.write_dataset(tmp_path / "b", num_frames=1, kinds=())
     sheet = contact_sheet(tmp_path)
-    assert len(sheet.kinds) == 5 and len(sheet.rows) == 2 and not sheet.damaged
+    assert len(sheet.kinds) == 6 and len(sheet.rows) == 2 and not sheet.damaged
 
 
 def test_saved_whole_in_the_format_of_its_suffix(root, tmp_path) -> None:

@@ -39,7 +39,7 @@ def rendered(tmp_path_factory) -> Path:
 def previewed(rendered, ffmpeg) -> Path:
     """With all its videos."""
     report = preview_datasets(rendered)
-    assert (report.exit_code, len(report.videos), report.kept) == (0, 6 + 3 + 2, 0)
+    assert (report.exit_code, len(report.videos), report.kept) == (0, 7 + 3 + 2, 0)
     return rendered
 
 
@@ -107,7 +107,7 @@ def test_videos_over_sequences_go_on_until_the_longest_is_over(previewed) -> Non
 def test_what_is_up_to_date_is_kept(copied) -> None:
     times = {path: path.stat().st_mtime_ns for path in copied.rglob("*.mp4")}
     report = preview_datasets(copied)
-    assert (report.exit_code, report.kept, len(report.videos)) == (0, 11, 11)
+    assert (report.exit_code, report.kept, len(report.videos)) == (0, 12, 12)
     assert times == {path: path.stat().st_mtime_ns for path in copied.rglob("*.mp4")}
     assert preview_datasets(copied, force=True, kinds=["frames"]).kept == 0
 
@@ -122,7 +122,7 @@ def test_only_what_changed_is_made_again(copied) -> None:
     made = {row.name: sorted(set(row.made.videos) - set(row.made.kept)) for row in report.sequences}
     assert made == {NAME: ["depths", "flows", "grid", "normals"], "other/001-00005-00008": []}
     assert report.mosaics_kept == ["frames"]
-    assert preview_datasets(copied).kept == 11
+    assert preview_datasets(copied).kept == 12
 
 
 def test_other_colours_and_rates_are_made_again(copied) -> None:

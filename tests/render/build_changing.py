@@ -216,6 +216,24 @@ def hair(name, place):
     tree.links.new(deform.outputs[0], result)
 
 
+# Not followed at times.
+
+
+def hiding(name, place):
+    obj = cube(name, place)
+    for frame, hidden in ((0, False), (3, True)):
+        obj.hide_render = hidden
+        obj.keyframe_insert("hide_render", frame=frame)
+
+
+def other_camera(name, place):
+    """Another camera renders from frame 3 on; everything stands still for it."""
+    scene = bpy.context.scene
+    other = link(name, bpy.data.cameras.new(name), (0.5, 0, 20))
+    for frame, camera in ((0, scene.camera), (3, other)):
+        scene.timeline_markers.new(f"From {frame}", frame=frame).camera = camera
+
+
 # Not followed.
 
 
@@ -315,6 +333,7 @@ PARTS = {
     part.__name__: part
     for part in (
         *(still, rigid, subdivided, repeated, offset, displaced, hair),
+        *(hiding, other_camera),
         *(remeshed, swapped, swapped_later, cut, built, blob, drawn, grouped, followed_empty, bent),
     )
 }

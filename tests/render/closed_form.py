@@ -88,6 +88,12 @@ class ClosedForm:
     _visible: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
 
     @property
+    def cut(self) -> int | None:
+        """The first time (index of lists) that another camera sees."""
+        cut = self.description.get("cut")
+        return None if cut is None else cut["frame"] - FRAME_START + 1
+
+    @property
     def deforming(self) -> bool:
         return any(body.offsets is not None for body in self.bodies)
 
@@ -96,6 +102,16 @@ class ClosedForm:
         if index not in self._truth:
             self._truth[index] = cast(self.bodies, self.camera, index + 1)
         return self._truth[index]
+
+    def known(self, index: int, side: str) -> np.ndarray:
+        """(H, W): where Blender can say how the surface moves to the next frame (`forward`) or from the previous one.
+
+        The vector pass, which scenes that deform need, knows nothing of what is hidden there, nor of other cameras.
+        """
+        truth, time = self.truth(index), index + (2 if side == "forward" else 0)
+        cut = self.cut is not None and (time < self.cut) != (index + 1 < self.cut)
+        lost = [self.deforming and (cut or time in body.hidden) for body in self.bodies]
+        return ~np.array([True, *lost])[truth["body"]]
 
     def visible(self, index: int, side: str) -> np.ndarray:
         """(H, W): whether what frame FRAME_START + `index` shows is seen in the next one (`forward`) or the last."""

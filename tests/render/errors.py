@@ -243,7 +243,11 @@ def measure_surfaces(rendered: Rendered, index: int, hit: np.ndarray, on_edge: n
                 error[..., 0] = around(rendered.scene.camera, error[..., 0])
             # Near the plane of a camera a point's place is infinitely far away, and so is any error.
             near = np.abs(truth[name]).max(-1) < max(depth.shape)
-            setattr(errors, name, worst(getattr(errors, name), error[hit & near]))
+            known = rendered.scene.known(index, name)
+            setattr(errors, name, worst(getattr(errors, name), error[hit & near & known]))
+            if part[hit & ~known].any():
+                errors.remarks.append(f"{name} flow of unknown motion is not 0")
+                errors.known = (errors.known or 0.0) + 1
 
     normals = rendered.read("normals", index)
     lengths = np.linalg.norm(normals, axis=-1)
@@ -286,9 +290,10 @@ def measure_occlusions(rendered: Rendered, index: int, right: np.ndarray, errors
     truth = scene.truth(index)
     hit = right & (truth["body"] > 0)
     for side, known_bit, visible_bit, other in (("forward", 1, 2, index + 1), ("backward", 4, 8, index - 1)):
-        wrong_known = ((bits & known_bit) > 0) != (truth["body"] > 0)
+        known = scene.known(index, side)
+        wrong_known = ((bits & known_bit) > 0) != known
         errors.known = (errors.known or 0.0) + int((wrong_known & right).sum())
-        visible = scene.visible(index, side)
+        visible = scene.visible(index, side) & known
         wrong = hit & (visible != ((bits & visible_bit) > 0))
         far = hit & ~near_edge(scene, index, other, side)
         for name, place in (("visible", far), ("visible_on_edges", hit & ~far)):

@@ -82,7 +82,7 @@ def check_followed(root: Path, document: dict, names: list[str]) -> None:
 def marked(scripts, tmp_path_factory, followed) -> tuple[Path, dict]:
     """A sequence with everything, rendered with occlusions."""
     folder = tmp_path_factory.mktemp("marked")
-    blend = build(scripts, folder / "all.blend", *STILL, *followed, *LOST)
+    blend = build(scripts, folder / "all.blend", *STILL, *followed, *LOST, "hiding")
     config = dataclasses.replace(small_config(folder / "logs"), occlusions=True, max_samples=1)
     return folder / "out", render(blend, folder / "out", config)
 
@@ -104,6 +104,22 @@ def test_flow_is_nothing_and_marked_where_blender_does_not(marked, followed) -> 
             known = 0 if name in LOST else FORWARD | BACKWARD
             assert set(np.unique(bits[seen] & (FORWARD | BACKWARD))) == {known}, (name, frame)
             assert name not in LOST or not flow[:, seen].any(), (name, frame)
+        if frame == 2:  # Hidden in frame 3.
+            assert set(np.unique(bits[ids == numbers["hiding"]] & (FORWARD | BACKWARD))) == {BACKWARD}
+
+
+def test_motion_across_a_cut_is_marked_where_something_deforms(scripts, tmp_path, config) -> None:
+    blend = build(scripts, tmp_path / "cut.blend", "still", "subdivided", "other_camera")
+    assert "the camera changes next to this frame" in refusal(
+        blend, tmp_path / "refused", config, frame_start=2, frame_end=3
+    )
+    config = dataclasses.replace(config, occlusions=True, max_samples=1)
+    render(blend, tmp_path / "out", config)
+    for frame, known, lost in ((2, BACKWARD, [0, 1]), (3, FORWARD, [2, 3])):
+        surface = read_exr(tmp_path / "out" / "segmentations" / f"segmentation_{frame:06d}.exr")["Y"] > 0
+        bits = read_pixels(tmp_path / "out" / "occlusions" / f"occlusion_{frame:06d}.png")
+        assert surface.any() and set(np.unique(bits[surface] & (FORWARD | BACKWARD))) == {known}
+        assert not flow_of(tmp_path / "out", frame)[lost].any()
 
 
 def test_labels_say_which_surfaces_may_change(marked, followed) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import signal
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -254,12 +254,11 @@ def test_each_wrong_state_has_its_message(shared, box, tmp_path) -> None:
 def test_leaving_ends_the_process_also_while_it_renders(box, tmp_path) -> None:
     with BlenderClient.spawn(executable=EXECUTABLE) as client:
         prepare(client, box, tmp_path)
-        client.cycles_settings(max_samples=100_000)
+        client.cycles_settings(max_samples=10_000_000)  # It would take longer than the test may.
         handle = client.render_animation_async()
         wait_until(lambda: (tmp_path / ".visionsim").exists(), "the render to begin", 30)
         (worker,) = worker_pids()
-        began = time.monotonic()
-    assert time.monotonic() - began < 10 and not running(worker)
+    assert not running(worker)
     assert handle.done
     with pytest.raises(KeyboardInterrupt):
         handle.result()
@@ -508,12 +507,13 @@ def test_clients_of_a_pool_share_the_cores(pair, box, tmp_path) -> None:
 
 def test_call_that_takes_longer_than_one_waits() -> None:
     with BlenderClients.pool(executable=EXECUTABLE) as pool:
-        result = pool.apply_async(lambda client, seconds: time.sleep(seconds) or "done", (1.0,))
-        began = time.monotonic()
+        gate = threading.Event()
+        result = pool.apply_async(lambda client, word: word if gate.wait(200) else "", ("done",))
         with pytest.raises(TimeoutError):
             result.get(timeout=0.2)
-        assert time.monotonic() - began < 0.9 and not result.ready()
-        assert result.get(timeout=30) == "done" and result.successful()
+        assert not result.ready()
+        gate.set()
+        assert result.get(timeout=200) == "done" and result.successful()
     with pytest.raises(ClientStateError, match="pool is closed"):
         pool.apply(print)
 

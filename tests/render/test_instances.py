@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.render.conftest import small_config
+from tests.render.conftest import EXECUTABLE, small_config
 from visionsim.io.exr import read_exr
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.labels import LabelRules
@@ -135,14 +135,136 @@ def test_flow_of_copies_that_move_is_that_of_their_instancer(rendered) -> None:
 
 
 def test_pictures_do_not_change(blend, rendered, tmp_path, config, scripts) -> None:
+    assert_plain_pictures(scripts, blend, rendered / "data", tmp_path, config, [1, 2])
+
+
+def assert_plain_pictures(scripts, blend: Path, root: Path, folder: Path, config: RenderConfig, frames) -> None:
+    """The pictures of a dataset are those of a loop without visionsim, to the bit."""
     names = "width height max_samples adaptive_threshold use_denoising seed file_format bit_depth".split()
     wanted = {name: getattr(config, name) for name in names}
-    wanted.update(blend=str(blend), frames=[1, 2], output=str(tmp_path / "plain_%d.png"))
-    (tmp_path / "plain.json").write_text(json.dumps(wanted))
-    scripts.run(HERE / "plain_render.py", tmp_path / "plain.json")
-    for frame in (1, 2):
-        ours = np.asarray(Image.open(rendered / "data" / "frames" / f"frame_{frame:06d}.png"))
-        assert ours.std() > 5 and np.array_equal(ours, np.asarray(Image.open(tmp_path / f"plain_{frame}.png")))
+    wanted.update(blend=str(blend), frames=list(frames), output=str(folder / "plain_%d.png"))
+    (folder / "plain.json").write_text(json.dumps(wanted))
+    scripts.run(HERE / "plain_render.py", folder / "plain.json")
+    for frame in frames:
+        ours = np.asarray(Image.open(root / "frames" / f"frame_{frame:06d}.png"))
+        assert ours.std() > 5 and np.array_equal(ours, np.asarray(Image.open(folder / f"plain_{frame}.png")))
+
+
+def identity(scripts, folder: Path, name: str) -> Path:
+    """A scene of `build_identity.py`."""
+    blend = folder / f"{name}.blend"
+    scripts.run(HERE / "build_identity.py", blend, name)
+    return blend
+
+
+def regions_by_path(root: Path, frame: int) -> dict[str, int]:
+    """Path of everything in a frame -> of how many parts it is."""
+    ids, labels = ids_of(root, frame), labels_of(root)
+    return {labels[str(number)]["path"]: regions(ids == number) for number in np.unique(ids[ids > 0])}
+
+
+def test_materials_without_a_surface_shader_stay_black(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "materials")
+    config = dataclasses.replace(config, file_format="PNG", bit_depth=16, flows=False)
+    render(blend, tmp_path / "out", config, frame_end=1)
+    assert_plain_pictures(scripts, blend, tmp_path / "out", tmp_path, config, [1])
+    shown = regions_by_path(tmp_path / "out", 1)
+    kinds = [name.split(".")[0] for name in shown if name != "Floor"]
+    fog = shown.keys() & {"fog.0/fog#0", "fog.1/fog#0"}
+    assert not fog and len(kinds) == 2 * 23 and set(shown.values()) == {1}, shown
+
+
+def test_linked_copies_without_material_have_ids(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "linked")
+    render(blend, tmp_path / "out", config, frame_end=1)
+    assert_plain_pictures(scripts, blend, tmp_path / "out", tmp_path, config, [1])
+    shown = regions_by_path(tmp_path / "out", 1)
+    assert {name.split(".")[0] for name in shown} >= {"Bare", "Slot"}
+    assert all(name.count("/") == 1 for name in shown) and len(shown) % 3 == 0, shown
+
+
+def test_copies_that_come_and_go_keep_their_ids(tmp_path, config, scripts) -> None:
+    """They are known by an `id`, by an index that stays theirs, and between two frames as well as on them."""
+    blend = identity(scripts, tmp_path, "growing")
+    config = dataclasses.replace(config, width=96, height=64, max_samples=1, normals=False, flows=False)
+    labels = render(blend, tmp_path / "out", config)["labels"]
+    sources = {label["path"]: int(key) for key, label in labels.items() if "/" not in label["path"]}
+    counts, before, seen = {}, None, set()
+    for frame in range(1, 6):
+        ids = ids_of(tmp_path / "out", frame)
+        shown = np.unique(ids[ids > 0])
+        seen |= {str(number) for number in shown}
+        assert not set(shown) & set(sources.values())
+        makers = [labels[str(number)]["path"].split("/")[0] for number in shown]
+        counts[frame] = {maker: makers.count(maker) for maker in makers}
+        if before is not None:
+            assert np.array_equal(ids[(ids > 0) & (before > 0)], before[(ids > 0) & (before > 0)])
+        before = ids
+    for frame, found in counts.items():
+        assert found["Counted"] == found["Array"] == frame and found["Culled"] == 6 - frame and "Between" not in found
+    assert counts[5]["Spread"] > counts[1]["Spread"] > 0
+
+    slow = dataclasses.replace(config, keyframe_multiplier=2.0)
+    slow_labels = render(blend, tmp_path / "slow", slow, frame_start=2, frame_end=5)["labels"]
+    assert all(labels[number] == slow_labels[number] for number in seen)
+    for frame in (2, 4):
+        assert np.array_equal(ids_of(tmp_path / "slow", frame), ids_of(tmp_path / "out", frame // 2))
+    between = {slow_labels[str(number)]["path"] for number in np.unique(ids_of(tmp_path / "slow", 5)) if number}
+    assert "Between/Rock#1.0" in between
+
+
+def test_copies_that_keys_add_have_ids(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "keyed")
+    config = dataclasses.replace(config, width=96, height=64, max_samples=1, normals=False, flows=False)
+    render(blend, tmp_path / "out", config, frame_start=5)
+    copies = {f"{maker}/Rock#{number}.0" for maker in ("Counted", "Array") for number in range(5)}
+    assert regions_by_path(tmp_path / "out", 5) == dict.fromkeys(copies, 1)
+
+
+def test_copy_that_was_not_found_is_an_error(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "hidden")
+    config = dataclasses.replace(config, flows=False)
+    report = run(AnimationRequest(blend, tmp_path / "out", frame_end=1), config, observe=lambda event: None)
+    (failure,) = report.failures
+    assert "the copy 'Hidden/Rock#1.0' has no id" in failure.message and failure.frames == (1,), failure
+
+
+def test_copies_whose_ids_would_jump_are_refused_by_name(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "culled")
+    for wanted in ({"flows": False}, {"segmentations": False}):
+        asked = dataclasses.replace(config, **wanted)
+        report = run(AnimationRequest(blend, tmp_path / "out"), asked, observe=lambda event: None)
+        (failure,) = report.failures
+        assert "'Culled'" in failure.message and "give the points an `id`" in failure.message, failure
+    asked = dataclasses.replace(config, flows=False, segmentations=False)
+    render(blend, tmp_path / "out", asked, frame_end=1)
+
+
+def test_copies_that_nothing_tells_apart_are_refused_by_name(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "bare")
+    report = run(AnimationRequest(blend, tmp_path / "out"), config, observe=lambda event: None)
+    (failure,) = report.failures
+    assert "'Bare/Bare#0" in failure.message and "Set Material" in failure.message, failure
+    render(blend, tmp_path / "out", dataclasses.replace(config, segmentations=False), frame_end=1)
+
+
+def test_moving_copies_known_by_index_are_named(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "waving")
+    asked = dataclasses.replace(config, flows=False)
+    report = run(AnimationRequest(blend, tmp_path / "out", frame_end=1), asked, observe=lambda event: None)
+    assert any("'Waving'" in note and "index" in note for note in report.notes), report
+
+
+@pytest.mark.skipif(EXECUTABLE is not None, reason="takes long, and is the same in every Blender")
+def test_more_objects_than_ids_are_refused_only_where_ids_are_needed(tmp_path, config, scripts) -> None:
+    blend = identity(scripts, tmp_path, "many")
+    config = dataclasses.replace(config, width=64, height=32, max_samples=1)
+    report = run(AnimationRequest(blend, tmp_path / "out", frame_end=1), config, observe=lambda event: None)
+    assert "32769 objects" in report.failures[0].message and "segmentations" in report.failures[0].message
+    asked = dataclasses.replace(config, segmentations=False)
+    render(blend, tmp_path / "out", asked, frame_start=2, frame_end=2)
+    flow = read_exr(tmp_path / "out" / "flows" / "flow_000002.exr")["R"]
+    assert flow[:, 30:].max() > 0.3 and np.abs(flow[:, :28]).max() < 1e-3
 
 
 def test_particles_that_are_born_later_have_their_ids_from_the_start(tmp_path, config, scripts) -> None:

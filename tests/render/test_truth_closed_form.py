@@ -17,8 +17,6 @@ FLOW_REFUSED = {
     "animated shift, deforming meshes": ("animated shift_x", {"3.4", "4.2", "4.5", "5.0", "5.2"}),
     "orthographic, deforming meshes": ("orthographic", {"4.5", "5.0"}),
     "fisheye equisolid, deforming meshes": ("fisheye", {"3.4", "4.2"}),
-    "camera cut, deforming meshes": ("camera changes", {"3.4", "4.2", "4.5", "5.0", "5.2"}),
-    "objects that come and go, deforming meshes": ("hidden", {"3.4", "4.2", "4.5", "5.0", "5.2"}),
 }
 """Scene -> gist of the message, and the Blenders whose vector pass is wrong there."""
 
@@ -41,7 +39,8 @@ def test_errors_are_within_limits(name, rendered) -> None:
     assert (errors.refused is not None) == (version in refused_in), errors.refused
     assert gist in (errors.refused or gist) and (errors.forward is None) == (errors.refused is not None)
     measured = [field for field in COLUMNS if getattr(errors, field) is not None]
-    assert set(COLUMNS) - set(measured) <= ({"forward", "backward"} if errors.refused else set())
+    of_flow = {"forward", "backward", "known", "visible", "visible_on_edges"}
+    assert set(COLUMNS) - set(measured) <= (of_flow if errors.refused else set())
 
 
 def test_blur_is_in_the_picture_and_not_in_the_ground_truth(rendered) -> None:
@@ -54,7 +53,7 @@ def test_blur_is_in_the_picture_and_not_in_the_ground_truth(rendered) -> None:
             a, b = rendered[sharp], rendered[blurred]
             pictures = [r.picture(index).astype(int) for r in (a, b)]
             assert np.abs(pictures[0] - pictures[1]).mean() > 0.3  # Of 255: the variant is what it says.
-            for kind in ("depths", "segmentations", "flows"):
+            for kind in ("depths", "segmentations", "flows", "occlusions"):
                 assert np.array_equal(a.read(kind, index), b.read(kind, index))
 
 
@@ -94,6 +93,10 @@ DAMAGES = {
     "normals tilted": (change("normals", lambda a: a + np.array([0.002, 0, 0])), "normal_flat"),
     "normals too long": (change("normals", lambda a: a * 1.001), "normal_length"),
     "nothing is at a distance": (change("depths", lambda a: np.where(np.isinf(a), 1e10, a)), "background"),
+    "visible targets called hidden": (change("occlusions", lambda a: a & 5), "visible"),
+    "hidden targets called visible": (change("occlusions", lambda a: a | (a & 5) * 2), "visible"),
+    "known motion called unknown": (change("occlusions", lambda a: a & 12), "known"),
+    "background of known motion": (change("occlusions", lambda a: a | 1), "known"),
     "flow where nothing is": (change("flows", lambda a: a + 1e-6), "background"),
 }
 
@@ -102,7 +105,7 @@ DAMAGES = {
 def test_each_damage_is_measured(damage, rendered) -> None:
     apply, column = DAMAGES[damage]
     damaged = copy.copy(rendered["instances"])
-    kinds = ("depths", "normals", "flows", "segmentations")
+    kinds = ("depths", "normals", "flows", "segmentations", "occlusions")
     damaged._arrays = {(kind, i): damaged.read(kind, i) for kind in kinds for i in range(NUM_FRAMES)}
     apply(damaged._arrays)
     assert column in measure(damaged).beyond()

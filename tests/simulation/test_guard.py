@@ -93,8 +93,8 @@ def test_guard_leaves_what_has_ended_alone(scratch):
             guard.began(process.pid)
         guard.ended(ended.pid)
         guard._process.stdin.close()  # As when we are killed.
-        assert guard._process.wait(10) == 0
-        assert ours.wait(10) == -signal.SIGKILL and not guard.scratch.exists()
+        assert guard._process.wait(60) == 0
+        assert ours.wait(60) == -signal.SIGKILL and not guard.scratch.exists()
         assert exists(ended.pid)
         os.killpg(ended.pid, signal.SIGKILL)
 

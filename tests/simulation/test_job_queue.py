@@ -246,7 +246,7 @@ class Model:
                 events += [(self.die, number)] * 2
         for index in range(len(self.rendered)):
             events += [(self.written, index)] * 2
-            events += [(self.write_failed, index, blame) for blame in ("frame", "disk")] * (index == 0)
+            events += [(self.write_failed, index, blame) for blame in ("frame", "scene", "disk")] * (index == 0)
         return events
 
     def finish(self) -> None:

@@ -205,6 +205,23 @@ def geometric_flow(cameras: list[dict], depth: np.ndarray, ids: np.ndarray, obje
     return np.stack([channels[name] for name in "RGBA"], axis=-1)
 
 
+def test_flow_of_unknown_motion_is_zero_in_its_direction():
+    cameras = [camera_values(matrix_world=moved(x=x).tolist()) for x in (-0.5, 0.0, 0.5)]
+    ids = np.array([[0, 1, 2, 3, 70000, 5]] * 4, np.float32)[..., None]
+    passes = {"Depth": np.full((*ids.shape[:2], 1), HIT, np.float32), "IndexOB": ids}
+    vectors = np.ones((*ids.shape[:2], 4), np.float32)
+    unknown = {"forward": [2, 70000], "backward": [3, 70000]}
+    for reply in ({"camera": cameras[1]}, {"camera": cameras[1], "motion": {"cameras": cameras, "objects": {}}}):
+        known = PASSES["flows"].convert({**passes, "Vector": vectors}, View.from_reply(reply))
+        channels = PASSES["flows"].convert(
+            {**passes, "Vector": vectors}, View.from_reply({**reply, "unknown": unknown})
+        )
+        for name, lost in {"R": [2, 4], "G": [2, 4], "B": [3, 4], "A": [3, 4]}.items():
+            others = [x for x in range(6) if x not in lost]
+            assert np.array_equal(channels[name][:, others], known[name][:, others])
+            assert not channels[name][:, lost].any()
+
+
 SHAPE = (4, 6)  # That of `camera_values`.
 
 

@@ -453,7 +453,7 @@ def test_scene_whose_frames_are_all_wrong_takes_no_other_with_it(pool, client):
     with pool(jobs=2) as started:
         assert started.run([frames("bad", *range(8)), *(frames(name, *range(3)) for name in "abcde")])
     assert {task.scene for task in client.failures} == {"bad"} and len(client.failures) == 8
-    assert all(failure.message == "the camera is mirrored" for failure in client.failures.values())
+    assert {(fail.kind, fail.message) for fail in client.failures.values()} == {("scene", "the camera is mirrored")}
     assert len(client.frames) == 15
 
 

@@ -314,7 +314,7 @@ def test_worker_keeps_stdout_for_messages(real_ends):
     real_ends.stdin.write(b"a request\n")
     real_ends.stdin.flush()
     assert real_ends.stdout.readline() == b"a request\n"
-    out, err = real_ends.communicate(timeout=10)
+    out, err = real_ends.communicate(timeout=60)
     assert (out, err) == (b"", b"chatter\n")
 
 

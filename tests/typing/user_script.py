@@ -153,9 +153,11 @@ def read(root: Path) -> float:
     sample: Sample = dataset[0].load(["depths"])
     pixels: list[Float32] = [sample.depth, sample.normals, sample.forward_flow, sample.backward_flow]
     ids: NDArray[np.uint32] = sample.instance_ids
+    bits: NDArray[np.uint8] = sample.occlusions
     where: Path | None = sample.path("depths")
     described: str = (
-        f"{sample.frame} {sample.time} {sample.depth_kind} {sample.camera} {where} {names[int(np.max(ids))]}"
+        f"{sample.frame} {sample.time} {sample.depth_kind} {sample.camera} {where} {names[int(np.max(ids))]} "
+        f"{np.max(bits)}"
     )
     known: bool = sample.c2w.shape == sample.K.shape and sample.read("frames").shape == sample.picture.shape
     items = TorchDataset(part, kinds=sample.kinds, transform=None)

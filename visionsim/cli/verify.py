@@ -36,10 +36,14 @@ def verify(
     ] = None,
     deep_frames: Annotated[
         int, typer.Option(help="Frames of each sequence to cast rays for, evenly spread.", rich_help_panel=DEEP)
-    ] = 3,
+    ] = 5,
     deep_samples: Annotated[
-        int, typer.Option(help="Pixels of each of these frames, chosen by a seed.", rich_help_panel=DEEP)
-    ] = 64,
+        int,
+        typer.Option(
+            help="Pixels of each of these frames, chosen by a seed, besides one of each id and of each object in view.",
+            rich_help_panel=DEEP,
+        ),
+    ] = 256,
     executable: Annotated[
         str | None,
         typer.Option(

@@ -41,7 +41,8 @@ def export_flow(
 ) -> WorkReport:
     """Write `SEQUENCE/forward/000001.png` (or .flo) and `SEQUENCE/backward/...` for each frame.
 
-    Flow is marked as valid where a surface was hit, as depth or ids say; without both, everywhere.
+    Flow is marked as valid where its motion is known, as occlusions say; without them where a surface was hit, as depth
+    or ids say; without all of these, everywhere.
 
     Args:
         dataset: with flows.
@@ -54,14 +55,14 @@ def export_flow(
     """
     require_kinds(dataset, ["flows"], "Optical flow")
     work = Work(f"exported as {'KITTI' if form == 'kitti' else 'Middlebury'} flow", dataset, target, threads, progress)
-    hit = next((kind for kind in ("depths", "segmentations") if kind in dataset.kinds), None)
+    hit = next((kind for kind in ("occlusions", "depths", "segmentations") if kind in dataset.kinds), None)
     if hit is None:
-        work.note("Flow is valid everywhere: without depths or segmentations nobody knows the background.")
+        work.note("Flow is valid everywhere: without occlusions, depths or segmentations nobody knows the background.")
     too_long = 0
     for name, sequence in work.sequences.items():
         for sample in work.frames(sequence, ("flows", hit) if hit else ("flows",)):
-            valid = surface(sample, hit)
             for direction, flow in (("forward", sample.forward_flow), ("backward", sample.backward_flow)):
+                valid = is_known(sample, hit, direction)
                 path = target / name / direction / f"{sample.frame:06d}.{'png' if form == 'kitti' else 'flo'}"
                 make_folder(path.parent)
                 with whole_file(path, flush=False) as partial:
@@ -76,10 +77,12 @@ def export_flow(
     return work.done()
 
 
-def surface(sample: Sample, kind: str | None) -> Any:
-    """(H, W) bool: where something was hit."""
+def is_known(sample: Sample, kind: str | None, direction: str) -> Any:
+    """(H, W) bool: where the motion in a direction is known, as this kind of data says."""
     if kind is None:
         return np.ones(sample.read("flows").shape[:2], bool)
+    if kind == "occlusions":
+        return sample.occlusions & (1 if direction == "forward" else 4) != 0
     return np.isfinite(sample.depth) if kind == "depths" else sample.instance_ids != 0
 
 

@@ -9,36 +9,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from visionsim.cameras import CameraModel, Fisheye, c2w_from_blender, camera_from_blender
+from visionsim.cameras import c2w_from_blender, camera_from_blender
+from visionsim.dataset.journal import Journal
 from visionsim.dataset.kinds import KINDS
 from visionsim.dataset.schema import CAMERA_FIELDS, read_document
 from visionsim.errors import DataError, SceneError, SchemaError, WorkerError
-from visionsim.io.exr import read_exr
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.dialogue import Dialogue
+from visionsim.simulation.pixels import MOST_OBJECTS, Stored, Tally, compare
 from visionsim.simulation.plan import find_scenes
 from visionsim.simulation.process import blender_command
-from visionsim.verify.geometry import Camera, bend, pixel_centres, spread3, unproject
-from visionsim.verify.report import ProgressOf, SequenceResult, Verified, VerifyReport
+from visionsim.verify.report import BENT, ProgressOf, SequenceResult, Verified, VerifyReport
 
-__all__ = ["Pixel", "Tally", "compare", "verify_deep"]
-
-DEPTH_TOLERANCE = 2e-4
-"""Relative. `ray_cast` works in single precision in each object's own space; 2e-5 was measured."""
-
-OFF_CENTRE = 0.006
-"""Pixels by which ground truth may miss a pixel's centre: its filter is 0.01 wide. On a slanted surface depth changes
-with that, the more the smaller the cosine between ray and normal."""
-
-CREASE = 1e-3
-"""How far, in parts of depth, a pixel's neighbours are from a plane with it where the surface bends or ends."""
+__all__ = ["verify_deep"]
 
 POSE_TOLERANCE = 1e-6
 """Of camera matrices: they are the same numbers, unless something else was rendered."""
@@ -49,8 +38,8 @@ def verify_deep(
     scenes_dir: Path,
     *,
     executable: str | None = None,
-    frames: int = 3,
-    samples: int = 64,
+    frames: int = 5,
+    samples: int = 256,
     seed: int = 0,
     observe: ProgressOf = lambda event: None,
 ) -> None:
@@ -61,7 +50,7 @@ def verify_deep(
         scenes_dir: folder of the .blend files.
         executable: Blender to ask; see `RenderConfig.executable`.
         frames: of each sequence, evenly spread.
-        samples: pixels of each of them.
+        samples: pixels of each of them; one of each id, and one of each object that rays find, come in addition.
         seed: of the choice of pixels.
         observe: called as frames are done, from this thread.
     Raises:
@@ -79,6 +68,9 @@ def verify_deep(
         if "arrays" in transforms:
             row.found.add("deep", "rays are cast for files only: convert the sequence to files", file="transforms.json")
             continue
+        if was_edited(row.folder):
+            row.found.skip("deep", "sequences of a scene that a script edited: its .blend does not have those edits")
+            continue
         settings = transforms["generator"]["settings"]
         if settings.get("scene_sha256") not in blends:
             row.found.add(
@@ -95,8 +87,10 @@ def verify_deep(
             while groups and talk.alive:
                 settings, group = groups.pop(0)
                 try:
-                    talk.ask("open", open_arguments(blends[settings["scene_sha256"]], settings))
+                    info = talk.ask("open", open_arguments(blends[settings["scene_sha256"]], settings))
                     for row, transforms in group:
+                        if BENT in row.found.skipped.get("normals", {}):  # This names the map, if one is missing.
+                            row.found.notes += [f"deep: {sentence}" for sentence in info["missing"]]
                         assert talk.hello is not None  # It has answered.
                         here, there = talk.hello.blender, settings["blender"]
                         if here != there:
@@ -111,6 +105,15 @@ def verify_deep(
 def digest_of(path: Path) -> str:
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def was_edited(folder: Path) -> bool:
+    """Whether the journal says that frames were rendered after a script had changed the scene."""
+    try:
+        journal = Journal.read(folder)
+    except (DataError, OSError):
+        return False
+    return journal is not None and any(record.edits for record in journal.records.values())
 
 
 def open_arguments(blend: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,39 +132,6 @@ def open_arguments(blend: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
 FIELDS = frozenset(field.name for field in dataclasses.fields(RenderConfig))
 
 
-@dataclass(frozen=True)
-class Pixel:
-    """What a dataset says of a pixel."""
-
-    x: int
-    y: int
-    depth: float | None
-    """None if there is no depth; infinite for the background."""
-    name: str | None
-    """Object's; empty for the background, None if there are no ids."""
-    edge: bool
-    """Whether the surface ends or bends next to the pixel, or the picture ends: a ray may fall to either side."""
-    angle: float = 0.0
-    """What it sees of a surface that faces it, in parts of depth; for most cameras its angle in radians."""
-
-
-@dataclass
-class Tally:
-    """What became of the pixels of a sequence."""
-
-    compared: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
-    """Why -> how many."""
-
-    def skip(self, why: str) -> None:
-        self.skipped[why] = self.skipped.get(why, 0) + 1
-
-    def words(self) -> str:
-        skipped = sum(self.skipped.values())
-        reasons = ", ".join(f"{count} {why}" for why, count in sorted(self.skipped.items()))
-        return f"{self.compared} pixels compared, {skipped} skipped{f' ({reasons})' if reasons else ''}"
-
-
 def verify_sequence(
     row: SequenceResult,
     transforms: Mapping[str, Any],
@@ -178,73 +148,34 @@ def verify_sequence(
     for done, index in enumerate(chosen, 1):
         values = {**transforms, **listed[index]}
         number = values["frame"]
-        pixels = choose_pixels(row.folder, values, samples, np.random.default_rng([seed, number]))
-        if pixels is None:
-            continue  # Its files are a problem of the check `files`.
-        answer = talk.ask("cast", {"frame": number, "pixels": [[p.x + 0.5, p.y + 0.5] for p in pixels]})
+        stored = Stored.read(row.folder, values)
+        if stored is None:
+            row.found.skip("deep", "frames whose files cannot be read")  # A problem of the check `files`.
+            continue
+        places = stored.places(samples, np.random.default_rng([seed, number]))
+        asked = [[x + 0.5, y + 0.5] for x, y in places]
+        answer = talk.ask("cast", {"frame": number, "pixels": asked, "probes": MOST_OBJECTS})
         row.found.count("deep")
         compare_camera(row, values, answer["camera"])
+        places += [(int(x), int(y)) for x, y in answer["probes"]]
+        hits = [*answer["hits"], *answer["probe_hits"]]
         wrong = [
-            (pixel, text, expected, found, kind)
-            for pixel, hits in zip(pixels, answer["hits"], strict=True)
-            for text, expected, found, kind in compare(pixel, hits, answer["uncertain"], tally)
+            (x, y, *problem)
+            for (x, y), rays in zip(places, hits, strict=True)
+            for problem in compare(stored.pixel(x, y), rays, answer["uncertain"], tally)
         ]
         for kind in ("depths", "segmentations"):
-            here = [item for item in wrong if item[4] == kind]
+            here = [item for item in wrong if item[5] == kind]
             if here:
-                pixel, text, expected, found, _ = here[0]
+                x, y, text, expected, found, _ = here[0]
                 row.found.add(
-                    "deep", f"{text} ({len(here)} of {len(pixels)} pixels)", file=values[KINDS[kind].key],
-                    frame=number, x=pixel.x, y=pixel.y, expected=expected, found=found,
+                    "deep", f"{text} ({len(here)} of {len(places)} pixels)", file=values[KINDS[kind].key],
+                    frame=number, x=x, y=y, expected=expected, found=found,
                 )  # fmt: skip
         observe(Verified(f"{row.name} (deep)", done, len(chosen)))
-    row.found.notes.append(f"deep: {tally.words()}")
-
-
-def choose_pixels(
-    folder: Path, values: Mapping[str, Any], samples: int, rng: np.random.Generator
-) -> list[Pixel] | None:
-    """Random pixels of a frame; None if its files cannot be read."""
-    camera = Camera.from_document(values)
-    model, (height, width) = camera.model, (values["h"], values["w"])
-    try:
-        depth = read_exr(folder / values["depth_file_path"])["Y"] if "depth_file_path" in values else None
-        ids = read_exr(folder / values["segmentation_file_path"])["Y"] if "segmentation_file_path" in values else None
-    except (DataError, OSError, KeyError):
-        return None
-    if any(image is not None and image.shape != (height, width) for image in (depth, ids)):
-        return None
-    bent = np.zeros((height, width), bool)
-    if depth is not None:
-        hit = np.isfinite(depth)
-        points = unproject(*pixel_centres(camera), np.where(hit, depth.astype(np.float64), np.nan), model)
-        low, high = spread3(hit)
-        bent = (high & ~(np.maximum(*bend(points, model)) <= CREASE)) | (low != high)
-    pixels = []
-    for x, y in zip(rng.integers(0, width, samples), rng.integers(0, height, samples), strict=True):
-        name: str | None = None
-        if ids is not None:
-            number = int(ids[y, x])
-            name = values["labels"].get(str(number), {"name": ""})["name"] if number else ""
-        edge = not (0 < x < width - 1 and 0 < y < height - 1) or bool(bent[y, x])
-        if not edge and ids is not None:
-            edge = bool((ids[y - 1 : y + 2, x - 1 : x + 2] != ids[y, x]).any())
-        # Cycles finds the rays of this row inexactly (see docs/conventions.md).
-        edge = edge or (isinstance(model, Fisheye) and abs(y + 0.5 - model.cy) <= 0.5)
-        here = None if depth is None else float(depth[y, x])
-        size = 0.0 if here is None or np.isinf(here) else pixel_size(x, y, here, model) / here
-        pixels.append(Pixel(int(x), int(y), here, name, edge, size))
-    return pixels
-
-
-def pixel_size(x: int, y: int, depth: float, model: CameraModel) -> float:
-    """The longer side of what a pixel sees at a depth, scene units; 0 if it sees nothing."""
-    sides = [
-        [model.unproject(x + 0.5 + end * dx, y + 0.5 + end * dy, depth) for end in (-0.01, 0.01)]
-        for dx, dy in ((1, 0), (0, 1))
-    ]
-    lengths = [float(np.linalg.norm(after - before)) / 0.02 for before, after in sides]
-    return max((length for length in lengths if length > 0), default=0.0)  # NaN where there is no ray.
+    row.found.notes.append(f"deep: {tally.compared} pixels compared with rays")
+    for why, count in sorted(tally.skipped.items()):
+        row.found.skip("deep", f"pixels {why}", count)
 
 
 def compare_camera(row: SequenceResult, values: Mapping[str, Any], described: Mapping[str, Any]) -> None:
@@ -268,33 +199,3 @@ def compare_camera(row: SequenceResult, values: Mapping[str, Any], described: Ma
 def same(value: Any, other: Any) -> Any:
     """Whether two values of a camera are the same, but for rounding in double precision."""
     return value == other if isinstance(value, str) else np.isclose(value, other, rtol=1e-9, atol=1e-9)
-
-
-def compare(
-    pixel: Pixel, hits: Sequence[Sequence[Any]], uncertain: Mapping[str, str], tally: Tally
-) -> Iterator[tuple[str, Any, Any, str]]:
-    """What is wrong with a pixel: text, expected, found, kind. Skips what rays cannot tell, and counts it."""
-    doubts = [uncertain[name] for name in [*(hit[0] for hit in hits), pixel.name] if name in uncertain]
-    problem: tuple[str, Any, Any, str] | None = None
-    if pixel.depth is not None:
-        cast = hits[0][1] if hits else np.inf
-        allowed = DEPTH_TOLERANCE + (OFF_CENTRE * pixel.angle / max(hits[0][2], 1e-6) if hits else 0.0)
-        if np.isfinite(cast) != np.isfinite(pixel.depth):
-            seen = "nothing" if np.isfinite(pixel.depth) else f"{hits[0][0]!r} at depth {cast:.6g}"
-            problem = (f"rays hit {seen}", float(cast), pixel.depth, "depths")
-        elif np.isfinite(cast) and abs(pixel.depth / cast - 1.0) > allowed:
-            problem = ("depth is not what rays find", round(cast, 6), pixel.depth, "depths")
-    if problem is None and pixel.name is not None:
-        names = [hit[0] for hit in hits]
-        if (pixel.name == "") != (not names) or (names and pixel.name not in names):
-            problem = ("the object is not the one that rays hit", names[0] if names else "nothing",
-                       pixel.name or "background", "segmentations")  # fmt: skip
-    if problem is None:
-        tally.compared += 1
-    elif doubts:
-        tally.skip(f"with {doubts[0]}")
-    elif pixel.edge:
-        tally.skip("on an edge")
-    else:
-        tally.compared += 1
-        yield (problem[0], str(problem[1]), str(problem[2]), problem[3])

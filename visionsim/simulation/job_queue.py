@@ -166,7 +166,7 @@ class JobQueue:
             case WriteFailed(task, message, blame):
                 self.unwritten -= 1
                 self.write_failures += blame == "disk"
-                actions: list[Action] = [Fail(task, "frame", message)]
+                actions: list[Action] = [Fail(task, "scene" if blame == "scene" else "frame", message)]
                 # What is wrong with one frame says nothing about the next; what is wrong with the disk does.
                 if blame == "full disk" or self.write_failures >= WRITE_FAILURES:
                     actions += self._give_up(f"not begun, because nothing can be written any more: {message}")

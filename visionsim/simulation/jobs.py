@@ -109,8 +109,8 @@ class Written:
     task: FrameTask
 
 
-WriteBlame = Literal["frame", "disk", "full disk"]
-"""Why a frame could not be written: what the worker delivered, the file system, or a disk without room."""
+WriteBlame = Literal["frame", "scene", "disk", "full disk"]
+"""Why a frame could not be written: what the worker delivered, the scene, the file system, or a disk without room."""
 
 
 @dataclass(frozen=True)

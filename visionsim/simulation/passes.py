@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     Passes = Mapping[str, FloatImage]
     """Name of Blender's pass -> (H, W, C) float32, top row first."""
 
-__all__ = ["FLOW_FROM_GEOMETRY", "FLOW_KINDS", "PASSES", "Neighbour", "RenderPass", "View", "with_copies"]
+__all__ = [
+    "FLOW_FROM_GEOMETRY",
+    "FLOW_KINDS",
+    "PASSES",
+    "Neighbour",
+    "RenderPass",
+    "View",
+    "with_copies",
+    "with_vectors",
+]
 
 BACKGROUND_DEPTH = 1e10
 """What Cycles writes into the depth pass where nothing was hit, in every version from 3.4 to 5.2."""
@@ -174,12 +183,24 @@ def to_flow_pair(passes: Passes, view: View) -> dict[str, Any]:
     return flow
 
 
+def with_vectors(passes: Passes, others: Passes) -> Passes:
+    """The passes with the vectors of another render, which may lack some surfaces: NaN, not known, where it does."""
+    same = get_pass(passes, "Depth") == get_pass(others, "Depth")
+    return {**passes, "Vector": np.where(same, get_pass(others, "Vector"), np.float32(np.nan))}
+
+
+def without_vectors(passes: Passes) -> Any:
+    """(H, W) bool: where Blender's vectors say nothing of the surface."""
+    return np.isnan(get_pass(passes, "Vector")[..., 0])
+
+
 def flow_from_vectors(passes: Passes, camera: Camera) -> dict[str, Any]:
     """Blender's vectors are (previous - current, current - next), y up; ours point to t + 1 and t - 1, y down.
 
     The background is overwritten: 5.2 leaves vectors there that are up to a pixel off.
     """
-    vector = np.where(background(passes)[..., None], np.float32(0), get_pass(passes, "Vector"))
+    nothing = background(passes) | without_vectors(passes)
+    vector = np.where(nothing[..., None], np.float32(0), get_pass(passes, "Vector"))
     # Adding zero turns -0.0 into 0.0.
     return {
         "R": camera.model.shorter_way(0.0 - vector[..., 2]),
@@ -319,6 +340,8 @@ def to_instance_ids(passes: Passes, view: View) -> dict[str, Any]:
 def to_occlusions(passes: Passes, view: View) -> dict[str, Any]:
     """Which motion is known, and which targets are visible; see `dataset.kinds`."""
     ids, surface = instance_ids(passes), ~background(passes)
+    if view.motion is None:
+        surface &= ~without_vectors(passes)
     result = np.zeros(ids.shape, np.uint8)
     flow = np.stack(list(to_flow_pair(passes, view).values()))
     sides = (

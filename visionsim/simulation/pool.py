@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from visionsim.errors import DiskFull, VisionsimError
+from visionsim.errors import DiskFull, SceneError, VisionsimError
 from visionsim.simulation.config import RenderConfig
 from visionsim.simulation.guard import Guard
 from visionsim.simulation.host import this_machine, worker_environment_of
@@ -267,8 +267,7 @@ class Pool:
         if not isinstance(error, (OSError, VisionsimError)):
             logger.error("writing %s frame %d", task.sequence, task.frame, exc_info=error)
         text = str(error) if isinstance(error, VisionsimError) else f"{type(error).__name__}: {error}"
-        blame: WriteBlame = "disk" if isinstance(error, OSError) else "frame"
-        self._inbox.put(WriteFailed(task, text, "full disk" if isinstance(error, DiskFull) else blame))
+        self._inbox.put(WriteFailed(task, text, blame_for(error)))
 
     def _worker_ended(self, number: int) -> None:
         talk = self._workers.pop(number)
@@ -386,6 +385,15 @@ class Pool:
     def _log_path(self, number: int) -> Path:
         assert self._log_dir is not None
         return self._log_dir / f"worker-{number:02d}.log"
+
+
+def blame_for(error: BaseException) -> WriteBlame:
+    """What an exception of a writer is to be blamed on."""
+    if isinstance(error, DiskFull):
+        return "full disk"
+    if isinstance(error, OSError):
+        return "disk"
+    return "scene" if isinstance(error, SceneError) else "frame"
 
 
 @contextmanager

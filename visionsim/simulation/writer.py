@@ -22,7 +22,7 @@ from visionsim.errors import DataError
 from visionsim.files import flush_folder, make_folder, whole_file
 from visionsim.io.exr import read_exr, read_passes
 from visionsim.io.images import SUFFIXES, clean_picture, read_pixels
-from visionsim.simulation.passes import PASSES, Neighbour, View, with_copies
+from visionsim.simulation.passes import PASSES, Neighbour, View, with_copies, with_vectors
 from visionsim.simulation.plan import SequencePlan, fps_of, step_of
 
 __all__ = ["FrameFormat", "write_documents", "write_frame"]
@@ -104,7 +104,7 @@ def emptiness(folder: Path, record: FrameRecord) -> list[str]:
 
 def scratch_files(reply: Mapping[str, Any]) -> list[Path]:
     """The files that a worker's answer names."""
-    found = [Path(reply[name]) for name in ("picture", "arrays", "multilayer", "copies") if name in reply]
+    found = [Path(reply[name]) for name in ("picture", "arrays", "multilayer", "vectors", "copies") if name in reply]
     return found + [path for neighbour in reply.get("neighbours", {}).values() for path in scratch_files(neighbour)]
 
 
@@ -127,23 +127,33 @@ def load_passes(reply: Mapping[str, Any], view: View, form: FrameFormat) -> Mapp
     Raises:
         DataError: they have another size than the picture.
     """
+    passes = stored_passes(Path(reply.get("multilayer", reply.get("arrays"))), reply.get("passes"), reply, form)
+    if "vectors" in reply:
+        vectors = stored_passes(Path(reply["vectors"]), reply["vector_passes"], reply, form)
+        passes = with_vectors(passes, vectors)
+    return passes if view.copies is None else with_copies(passes, view)
+
+
+def stored_passes(
+    path: Path, places: Mapping[str, Any] | None, reply: Mapping[str, Any], form: FrameFormat
+) -> Mapping[str, Any]:
+    """The passes in one file of a worker: arrays one after another at `places`, or None for a multilayer file."""
     shape = (form.height, form.width)
-    if "multilayer" in reply:
-        passes = read_passes(Path(reply["multilayer"]), reply["layer"])
+    if places is None:
+        passes = read_passes(path, reply["layer"])
     else:
-        path = Path(reply["arrays"])
-        size = 4 * form.height * form.width * sum(channels for _, channels in reply["passes"].values())
+        size = 4 * form.height * form.width * sum(channels for _, channels in places.values())
         if path.stat().st_size != size:
             raise DataError(f"the worker delivered {path.stat().st_size} bytes of passes instead of {size}")
         memory = np.memmap(path, np.float32, mode="r")
         passes = {
             name: memory[offset // 4 : offset // 4 + shape[0] * shape[1] * channels].reshape(*shape, channels)[::-1]
-            for name, (offset, channels) in reply["passes"].items()
+            for name, (offset, channels) in places.items()
         }
     for name, pixels in passes.items():
         if pixels.shape[:2] != shape:
             raise DataError(f"pass {name} is {pixels.shape[1]} x {pixels.shape[0]}, not {shape[1]} x {shape[0]} pixels")
-    return passes if view.copies is None else with_copies(passes, view)
+    return passes
 
 
 def write_documents(plan: SequencePlan, journal: Journal, frames: Sequence[int]) -> None:

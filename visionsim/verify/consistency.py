@@ -221,7 +221,7 @@ def pair_ids(a: FrameData, b: FrameData, seen: Seen, adjacent: bool, found: Foun
     land_x, land_y, depth = seen.x, seen.y, seen.depth
     moving = np.zeros_like(static)
     if adjacent and a.flow is not None:
-        moving = a.hit & ~static
+        moving = a.known(forward=True) & ~static
         land_x = np.where(moving, x + a.flow[0], land_x)
         land_y = np.where(moving, y + a.flow[1], land_y)
         depth = np.where(moving, a.depth, depth)
@@ -266,9 +266,11 @@ def pair_roundtrip(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list
     if a.flow is None or b.flow is None:
         return []
     x, y = pixel_centres(a.camera)
-    landing = land(a.inner, x + a.flow[0], y + a.flow[1])
+    landing = land(a.inner & a.known(forward=True), x + a.flow[0], y + a.flow[1])
     row, column = nearest(landing)
-    fits = b.inner[row, column] & (b.groups[row, column] == a.groups[landing.rows, landing.columns])
+    fits = (b.inner & b.known(forward=False))[row, column] & (
+        b.groups[row, column] == a.groups[landing.rows, landing.columns]
+    )
     static = a.static[landing.rows, landing.columns]
     expected = np.where(a.static, seen.depth, a.depth)[landing.rows, landing.columns]
     # Another part of the same object may be in front; a moving point's depth changes, but not by much.

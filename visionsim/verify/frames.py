@@ -16,7 +16,6 @@ from visionsim.dataset.kinds import KINDS
 from visionsim.dataset.stores import frame_of
 from visionsim.errors import DataError
 from visionsim.io.images import Picture, picture_of, read_picture
-from visionsim.verify import occlusion
 from visionsim.verify.geometry import Camera, Seen, bend, pixel_centres, reproject, spread3, unproject
 from visionsim.verify.report import Found
 
@@ -132,6 +131,10 @@ class FrameData:
         """(H, W) bool: surfaces whose whole 3x3 neighbourhood has the same id."""
         low, high = spread3(self.groups)
         return (low == high) & self.hit
+
+    def known(self, forward: bool) -> Any:
+        """(H, W) bool: surfaces whose motion to the next frame, or from the previous one, is known."""
+        return self.hit if self.occlusions is None else self.hit & (self.occlusions & (1 if forward else 4) != 0)
 
     @cached_property
     def bend(self) -> tuple[Any, Any]:
@@ -343,12 +346,20 @@ def check_values(kind: str, pixels: Any, expected: Expected, frame: FrameData, f
                 lambda y, x: int(pixels[0, y, x]),
             )
     elif kind == "occlusions":
-        wrong(occlusion.impossible(pixels[0]), "bits are set that cannot be", "0 to 15; 2 only with 1, 8 only with 4")
+        wrong(impossible(pixels[0]), "bits are set that cannot be", "0 to 15; 2 only with 1, 8 only with 4")
     else:
         infinite = wrong(~np.isfinite(pixels).all(axis=0), "flow is not finite", "finite")
         if np.isfinite(period) and not infinite:
             around = np.abs(pixels[::2]).max(axis=0) > period / 2 * (1 + 1e-5)
             wrong(around, "flow goes the longer way round the panorama", f"within {period / 2:g} pixels")
+
+
+def impossible(occlusions: Any) -> Any:
+    """(H, W) bool: where bits are set that no frame has: unknown ones, or a visible target of unknown motion."""
+    wrong = occlusions > 15
+    for known in (1, 4):
+        wrong |= (occlusions & (2 * known) != 0) & (occlusions & known == 0)
+    return wrong
 
 
 def check_background(frame: FrameData, found: Found) -> None:

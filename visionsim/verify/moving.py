@@ -59,7 +59,7 @@ def check_moving(a: FrameData, b: FrameData, found: Found) -> list[Mismatch]:
 
 def of_frame(this: FrameData, that: FrameData, channels: slice, found: Found) -> Iterator[tuple[int, str, Any, Any]]:
     """For each moving object that can be judged: its id, what is wrong (or nothing), and the places to name."""
-    moving = this.inner & ~this.static
+    moving = this.inner & ~this.static & this.known(forward=channels.start == 0)
     numbers, counts = np.unique(this.ids[moving], return_counts=True)
     if not len(numbers):
         return

@@ -28,6 +28,7 @@ CHECKS = {
     "depth": "depth and poses of different frames describe the same static surfaces",
     "flow": "depth and poses of neighbouring frames reproduce the flow of static surfaces",
     "roundtrip": "forward and backward flow undo each other",
+    "occlusions": "occlusions agree with flow and with what neighbouring frames show",
     "moving": "what moves goes where its flow leads, and what is rigid keeps its shape",
     "ids": "a surface point keeps its id from frame to frame",
     "normals": "normals agree with the depth's surface, and with those of neighbouring frames",
@@ -39,7 +40,8 @@ CHECKS = {
 
 NO_IDS = "frames without segmentations: what moves is not known"
 NOT_STATIC = "frames in which too little stands still"
-"""Why checks of static surfaces, or of moving ones, cannot judge."""
+BENT = "frames in which normal maps bend most normals, as one does whose texture is missing (--deep names it)"
+"""Why checks of static surfaces, of moving ones, and of normals, cannot judge."""
 
 
 @dataclass(frozen=True)

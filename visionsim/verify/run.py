@@ -17,6 +17,7 @@ from visionsim.verify.flow import check_flow
 from visionsim.verify.frames import Expected, FrameData, check_background, read_frame
 from visionsim.verify.geometry import Camera
 from visionsim.verify.moving import check_moving
+from visionsim.verify.occlusion import check_known, check_visible
 from visionsim.verify.pictures import Fit, check_order, fit
 from visionsim.verify.report import CHECKS, Found, Problem, ProgressOf, SequenceResult, Verified, VerifyReport
 from visionsim.verify.sequences import Described, describe
@@ -165,6 +166,7 @@ def check_task(task: Task) -> Answer:
             check_background(frame, found)
             check_normals(frame, found)
             check_smooth(frame, found)
+            check_known(frame, found)
             for other, forward in ((index - 1, False), (index + 1, True)):  # The next camera is asked for again below.
                 if 0 <= other < len(cameras) and task.frames[other]["frame"] == frame.number + (1 if forward else -1):
                     check_flow(frame, cameras[other], forward, found)
@@ -172,7 +174,7 @@ def check_task(task: Task) -> Answer:
             adjacent = frame.number == last.number + 1
             wrong = check_pair(last, frame, adjacent, found)
             if adjacent and not wrong:  # Else it is known that something else is wrong with them.
-                wrong = check_moving(last, frame, found)
+                wrong = check_moving(last, frame, found) or check_visible(last, frame, found)
             answer.mismatches += wrong
             follows = fit(last, frame, found)
             if follows is not None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from visionsim.verify.frames import SMOOTH, FrameData
 from visionsim.verify.geometry import ENOUGH, cross, dot, thin, turn
-from visionsim.verify.report import Found, rounded
+from visionsim.verify.report import BENT, Found, rounded
 
 __all__ = ["check_normals", "check_smooth", "pair_smooth"]
 
@@ -63,9 +63,7 @@ def check_normals(frame: FrameData, found: Found) -> None:
     if usual <= NORMAL_ANGLE:
         return
     if usual <= BENT_MOST and not has_wrong_axes(plane, given, frame.camera.c2w[:3, :3]):
-        found.skip(
-            "normals", "frames in which normal maps bend the normals; one without its texture bends by 45 degrees"
-        )
+        found.skip("normals", BENT)
         return
     index = int(np.argmax(angle > NORMAL_ANGLE))
     found.add(

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import bpy
+import numpy as np
 
-from visionsim.simulation.worker import animation, change, compat
+from visionsim.cameras import c2w_from_blender, camera_from_blender
+from visionsim.simulation.worker import animation, camera, change, compat
 from visionsim.simulation.worker.containment import Contained, cache_folder, point_caches
-from visionsim.simulation.worker.scene import animated_settings
+from visionsim.simulation.worker.scene import RENDERABLE, animated_settings
 
 
 def missing(scene: Any, contained: Contained, *, autoexec: bool) -> list[str]:
@@ -24,7 +26,7 @@ def missing(scene: Any, contained: Contained, *, autoexec: bool) -> list[str]:
 
 
 def notices(scene: Any, contained: Contained, *, engine: str, circles: list[list[str]], stretch: float) -> list[str]:
-    """Errors at loading, another engine, what shows nothing, lattices as parents, simulations, what cannot be slowed.
+    """List what a user should know: load errors, the engine, what shows nothing, places far off, simulations, speed.
 
     `engine` is the one that the file was saved for, `circles` are those of `chatter.circles`, `stretch` is the
     multiplier.
@@ -39,6 +41,7 @@ def notices(scene: Any, contained: Contained, *, engine: str, circles: list[list
         *in_circles(circles),
         *contained.outputs,
         *shaped_by_chance(scene),
+        *far_from_origin(scene),
         *animation.unbaked(scene),
         *animation.not_slowed(scene, stretch),
     ]
@@ -159,6 +162,41 @@ def shaped_by_chance(scene: Any) -> list[str]:
         and obj.parent_type in ("ARMATURE", "LATTICE")
         and (obj.parent.data.shape_keys or obj.parent.modifiers)
     ]
+
+
+def far_from_origin(scene: Any) -> list[str]:
+    """Coordinates so large that single precision, which Blender renders with, is coarser than a tenth of a pixel."""
+    described = camera.describe(scene, scene.camera)
+    model, c2w = camera_from_blender(described), c2w_from_blender(described["matrix_world"])
+    away = [
+        float(np.linalg.norm(np.maximum(np.abs(middle - c2w[:3, 3]) - half, 0.0)))
+        for middle, half in map(box_of, scene.objects)
+        if half.any()
+    ]
+    near = max(float(np.median(away)) if away else 0.0, described["clip_start"])
+    x, y = model.width / 2, model.height / 2
+    pixel = float(np.linalg.norm(model.unproject(x + 0.5, y, near) - model.unproject(x - 0.5, y, near)))
+    largest = float(np.abs(c2w[:3, 3]).max())
+    step = float(np.spacing(np.float32(largest)))
+    if not step > COARSE * pixel:
+        return []
+    return [
+        f"the camera is {largest:.3g} units from the origin, where single precision has steps of {step:.2g}: "
+        f"{step / pixel:.2g} pixels, by which pictures and ground truth may be off; move the scene to the origin"
+    ]
+
+
+COARSE = 0.1
+"""Pixels that a step of single precision may be."""
+
+
+def box_of(obj: Any) -> tuple[Any, Any]:
+    """Middle and half the size of an object's box in the world, as it is now; no size if it shows nothing."""
+    corners = np.array(obj.bound_box if obj.type in RENDERABLE and not obj.hide_render else np.zeros((8, 3)))
+    matrix = np.array(obj.matrix_world)
+    corners = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    return (low + high) / 2, (high - low) / 2
 
 
 def replaced_settings(scene: Any, settings: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ as changing. `worker.follow` looks at the evaluated surfaces of neighbouring fra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import bpy
@@ -64,10 +64,16 @@ def animates_transform_only(obj: Any) -> bool:
     return all(curve.data_path.startswith(transform) for curve in compat.curves_and_drivers(obj))
 
 
-def may_move(obj: Any) -> bool:
-    """Whether an object's matrix may differ from frame to frame."""
+def varies(block: Any) -> bool:
+    """Whether an ID's animation gives its properties other values at other times, as far as that is known."""
+    data = block.animation_data
+    return data is not None and bool(data.nla_tracks or displacement.changing_paths(block))
+
+
+def may_move(obj: Any, animated: Callable[[Any], bool] = is_animated) -> bool:
+    """Whether an object's matrix may differ from frame to frame; `animated` tells what animation counts."""
     while obj is not None:
-        if is_animated(obj) or obj.constraints or obj.rigid_body is not None:
+        if animated(obj) or obj.constraints or obj.rigid_body is not None:
             return True
         if obj.parent is not None and (obj.parent_type != "OBJECT" or obj.parent.type == "CURVE"):
             return True  # A bone, a vertex or the path of the parent may move though the parent does not.
@@ -82,7 +88,7 @@ def kind(obj: Any) -> str:
         return "deforming"
     if why_changing(obj) is not None:
         return "deforming"
-    return "rigid" if may_move(obj) else "static"
+    return "rigid" if may_move(obj, varies) else "static"
 
 
 def has_handlers() -> bool:

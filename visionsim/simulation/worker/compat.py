@@ -118,6 +118,14 @@ def vector_pass_is_wrong(camera_type: str, animated: Collection[str]) -> str | N
     return None
 
 
+def vector_pass_may_crash() -> bool:
+    """Whether switching the vector pass on between two renders may crash Blender while data are persistent.
+
+    5.0.1 did, with static geometry; 4.2, 4.5 and 5.2 never did. Between 5.0 and 5.2 nothing was tried.
+    """
+    return (5, 0, 0) <= VERSION < (5, 2, 0)
+
+
 def sequencer_strips(scene: Any) -> Any:
     """The strips of the scene's video sequencer; they were called sequences before 5.0."""
     editor = scene.sequence_editor
@@ -208,3 +216,19 @@ def show_all_children(settings: Any) -> None:
     """Show as many child particles in the viewport as in a render; the viewport's number was renamed after 4.0."""
     name = "child_percent" if hasattr(settings, "child_percent") else "child_nbr"
     setattr(settings, name, settings.rendered_child_count)
+
+
+def instances_have_ids(evaluated: Any) -> bool | None:
+    """Whether the instances that geometry nodes make have an `id`; None before 4.5, where Python cannot look."""
+    if not hasattr(evaluated, "evaluated_geometry"):
+        return None
+    stack = [evaluated.evaluated_geometry()]
+    while stack:
+        geometry = stack.pop()
+        points = geometry.instances_pointcloud()
+        if points is None:
+            continue
+        if len(points.points) > 1 and "id" not in points.attributes:
+            return False
+        stack += [part for part in geometry.instance_references() if hasattr(part, "instances_pointcloud")]
+    return True

@@ -1,7 +1,7 @@
 """Instanced copies: which there are, their ids, and how a render tells them apart.
 
 All copies of an object share the one pass index that Blender renders. What differs from copy to copy is the Random
-value of the Object Info node, so the materials write it into a pass of its own (`PASS_NAME`), and the list of copies
+value of the Object Info node, so the materials write it into a pass of its own (`worker.marks`), and the list of copies
 says which value belongs to which. Geometry without a material cannot do that; its copies are told apart by where their
 surfaces are (`simulation.copies`).
 
@@ -11,16 +11,18 @@ first. Paths are the same in every frame, process and version.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from fractions import Fraction
+from typing import Any, Literal
 
-import bpy
 import numpy as np
 
 from visionsim.simulation.config import time_stretch
-from visionsim.simulation.copies import CHANNELS, PASS_NAME, SAME_RANDOM, STEP_BITS
-from visionsim.simulation.worker import compat
-from visionsim.simulation.worker.change import copied_by, kind, objects_of, why_changing, why_nodes_vary
+from visionsim.simulation.copies import SAME_RANDOM
+from visionsim.simulation.worker import animation, compat, identity, marks
+from visionsim.simulation.worker.change import copied_by, has_handlers, kind, makes_copies, objects_of, why_changing
+from visionsim.simulation.worker.fault import WorkerFault
 
 MAX_COPIES = 50_000
 """More copies than this share the id of their source: the table of ids would be larger than the pictures."""
@@ -56,6 +58,14 @@ class Instances:
         """Path -> id; empty if there are no copies, or too many."""
         self.too_many = 0
         """How many copies there are, if that is more than ids are given to."""
+        self.vary = has_handlers() or any(may_vary(obj) for obj in objects_of(scene))
+        """Whether copies may come and go."""
+        self.by_index: list[str] = []
+        """Names of objects whose copies move, and are known by their index only."""
+        self.confused: list[str] = []
+        """Names of those among them whose copies come and go as well, so that ids may jump from one to another."""
+        self._shapeless = False
+        """Whether copies were seen that have no faces, by which they could be told apart."""
         self._still: dict[str, Any] | None = None
         """What `listed` returns at every frame, once it is known, if all copies stand still."""
 
@@ -64,16 +74,37 @@ class Instances:
 
         Args:
             table: what another opening of the same file found; None to look for copies.
-            multiplier: of the keyframes. Copies that come and go are looked for in every authored frame.
+            multiplier: of the keyframes. Copies that come and go are looked for in every authored frame, in those
+                between that are rendered, and in the neighbours of the first and the last.
         """
-        self.table = self._look(multiplier) if table is None else table
+        self.table = table or self._look(multiplier)
         self.ids = {path: row[0] for path, row in self.table.items()}
 
     def _look(self, multiplier: float) -> dict[str, list[Any]]:
         found: dict[str, tuple[Any, Any]] = {}
-        for _ in self._times(multiplier):
-            for path, instance in copies(self.layer.depsgraph, self.numbers):
-                found.setdefault(path, (instance.parent.original, instance.object.original))
+        between: set[str] = set()
+        seen: dict[Any, identity.Copied] = {}
+        graph = self.layer.depsgraph
+        for authored in self._times(multiplier):
+            now: dict[Any, tuple[Any, list[str], list[Any]]] = {}
+            for path, instance in copies(graph, self.numbers):
+                instancer = instance.parent.original
+                if path not in found and not authored:
+                    between.add(path)
+                elif authored:
+                    between.discard(path)
+                found.setdefault(path, (instancer, instance.object.original))
+                self._shapeless |= is_shapeless(instance.object)
+                if self.vary:
+                    _, paths, matrices = now.setdefault(instancer, (instance.parent.matrix_world.copy(), [], []))
+                    paths.append(path)
+                    matrices.append([list(row) for row in instance.matrix_world])
+            for instancer, (matrix, paths, matrices) in now.items():
+                if instancer not in seen:
+                    seen[instancer] = identity.Copied(identity.has_ids(instancer, graph))
+                seen[instancer].see(paths, matrix, matrices)
+        self.by_index = sorted(instancer.name_full for instancer, its in seen.items() if its.moved)
+        self.confused = sorted(instancer.name_full for instancer, its in seen.items() if its.confused)
         if len(found) > MAX_COPIES:
             self.too_many = len(found)
             return {}
@@ -81,7 +112,8 @@ class Instances:
         def order(path: str) -> tuple[Any, ...]:
             instancer, source = found[path]
             place = path.rpartition("#")[2]
-            return instancer.name_full, self.numbers[source], tuple(map(int, place.split(".")))
+            # Those of authored frames first: their ids are the same whatever the multiplier is.
+            return path in between, instancer.name_full, self.numbers[source], tuple(map(int, place.split(".")))
 
         kinds = {pair: copy_kind(*pair) for pair in set(found.values())}
         classes = {instancer: instancer.get("class") for instancer, _ in kinds}
@@ -92,59 +124,70 @@ class Instances:
             table[path] = [number, self.numbers[source], None if label is None else str(label), kinds[found[path]]]
         return table
 
-    def _times(self, multiplier: float) -> Iterator[float]:
-        """Set the scene to the times at which copies may be seen for the first time."""
+    def _times(self, multiplier: float) -> Iterator[bool]:
+        """Set the scene to the times at which copies may be seen for the first time; yield whether it is authored."""
         scene, stretch = self.scene, time_stretch(multiplier)
-        last = scene.frame_end if any(may_vary(obj) for obj in objects_of(scene)) else scene.frame_start
-        for frame in range(scene.frame_start, last + 1):
-            time = frame * stretch
+        last = scene.frame_end if self.vary else scene.frame_start
+        authored = {frame * stretch for frame in range(scene.frame_start, last + 1)}
+        times = set(authored)
+        if self.vary:
+            times.add((last + 1) * stretch)  # Flow and occlusions look one frame beyond the range.
+            if all(simulation.baked for simulation in animation.simulations(scene)):
+                first, stop = math.ceil(min(authored)), math.floor(max(authored)) + 1
+                times.update(Fraction(frame) for frame in range(first - 1, stop + 1))
+        for time in sorted(times):
             whole = time.numerator // time.denominator
             scene.frame_set(whole, subframe=float(time - whole))
-            yield float(time)
+            yield time in authored
 
-    def mark(self) -> None:
-        """Have every material write which copy it is on, unless it does already."""
-        if not self.ids:
-            return
-        if PASS_NAME not in self.layer.aovs:
-            aov = self.layer.aovs.add()
-            aov.name, aov.type = PASS_NAME, "COLOR"
-        plain = None
+    def mark(self) -> bool:
+        """Have materials write which copy they are on, where that changes no picture; return whether there are any."""
         copied = {row[1] for row in self.table.values()}
-        for source, number in self.numbers.items():
-            if number not in copied or source.type == "VOLUME":
-                continue
-            if not source.material_slots and hasattr(source.data, "materials") and source.data.library is None:
-                plain = plain or compat.default_surface()
-                source.data.materials.append(plain)
-            for slot in source.material_slots:
-                if slot.material is None and source.library is None:
-                    plain = plain or compat.default_surface()
-                    slot.material = plain
-        group = bpy.data.node_groups.get(PASS_NAME) or copy_group()
-        for material in bpy.data.materials:
-            if material.is_grease_pencil:
-                continue
-            tree = compat.surface_tree(material)
-            if PASS_NAME in tree.nodes:
-                continue
-            node = tree.nodes.new("ShaderNodeGroup")
-            node.node_tree = group
-            output = tree.nodes.new("ShaderNodeOutputAOV")
-            compat.name_aov(output, PASS_NAME)
-            output.name = PASS_NAME
-            tree.links.new(node.outputs[0], output.inputs["Color"])
+        if not copied and (self.too_many or not self.vary):
+            return False
+        marks.install(self.layer, [source for source, number in self.numbers.items() if number in copied])
+        if self._shapeless:
+            self.layer.update()
+            for path, instance in copies(self.layer.depsgraph, self.numbers):
+                if is_shapeless(instance.object) and marks.is_unmarked(instance.object):
+                    raise cannot_tell_apart("scene", path)
+        return True
+
+    def refuse_confusion(self) -> None:
+        """Raise WorkerFault if ids could jump from one copy to another."""
+        if self.confused:
+            raise WorkerFault(
+                "scene",
+                f"copies that {quoted(self.confused)} makes come and go, and others take over their numbers, because "
+                "Blender knows them by their index; give the points an `id` before any of them are taken away (a Store "
+                "Named Attribute node: id, integer, from an Index node), or leave out --render-config.segmentations, "
+                ".flows and .occlusions",
+            )
+
+    def notices(self) -> list[str]:
+        """What a user should know about the copies' identity, one sentence each."""
+        named = [name for name in self.by_index if name not in self.confused]
+        if not named:
+            return []
+        return [
+            f"copies that {quoted(named)} makes move, and Blender knows them by their index: if geometry nodes change "
+            "the order, ids change as well; to be sure, give the points an `id` (a Store Named Attribute node)"
+        ]
 
     def listed(self, graph: Any) -> dict[str, np.ndarray]:
-        """The copies that a render shows, as the arrays of `simulation.copies.Copies`."""
+        """The copies that a render shows, as the arrays of `simulation.copies.Copies`.
+
+        Raises:
+            WorkerFault: one has no id, or cannot be told from another.
+        """
         if self._still is not None:
             return self._still
         found = [
             (
                 self.numbers[instance.object.original],
-                self.ids.get(path, self.numbers[instance.object.original]),
+                self._id_of(path),
                 (instance.random_id & 0xFFFFFFFF) / 0xFFFFFFFF,
-                is_unmarked(instance.object),
+                marks.is_unmarked(instance.object),
                 [list(row) for row in instance.matrix_world],
             )
             for path, instance in copies(graph, self.numbers)
@@ -161,9 +204,20 @@ class Instances:
             "meshes": meshes,
             **shapes,
         }
-        if all(motion == "static" for *_, motion in self.table.values()):
+        if not self.vary and all(motion == "static" for *_, motion in self.table.values()):
             self._still = arrays
         return arrays
+
+    def _id_of(self, path: str) -> int:
+        """The id of a copy that a render shows; never that of its source in its place."""
+        if path in self.ids:
+            return self.ids[path]
+        raise WorkerFault(
+            "frame",
+            f"the copy {path!r} has no id: it was not there when the scene was opened, at any frame from "
+            f"{self.scene.frame_start} to {self.scene.frame_end}; widen the scene's frame range in Blender, and let "
+            "geometry nodes make the same copies in the viewport and in a render",
+        )
 
     def _shapes(self, graph: Any, needed: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         """The index of the shape of each copy that needs one, else -1; the shapes' vertices and triangles."""
@@ -172,7 +226,9 @@ class Instances:
         if not needed.any():
             return meshes, shapes
         indices: dict[int, int] = {}
-        for index, (_, instance) in enumerate(copies(graph, self.numbers)):
+        for index, (path, instance) in enumerate(copies(graph, self.numbers)):
+            if needed[index] and is_shapeless(instance.object):
+                raise cannot_tell_apart("frame", path)
             if not needed[index] or instance.object.type != "MESH":
                 continue
             mesh = instance.object.data
@@ -198,9 +254,24 @@ class Instances:
         }
 
 
-def is_unmarked(evaluated: Any) -> bool:
-    """Whether part of an object has no material, which could write which copy it is."""
-    return not evaluated.material_slots or any(slot.material is None for slot in evaluated.material_slots)
+def is_shapeless(evaluated: Any) -> bool:
+    """Whether an object has a surface, but no faces that say where it is: hair and points. Volumes have no surface."""
+    return evaluated.type not in ("MESH", "VOLUME")
+
+
+def cannot_tell_apart(kind: Literal["scene", "frame"], path: str) -> WorkerFault:
+    """What to say of a shapeless copy whose material does not write which copy it is on."""
+    return WorkerFault(
+        kind,
+        f"the copy {path!r} cannot be told from others, because it is made of hair or points and has no material that "
+        "can be marked; give it one (in geometry nodes: Set Material), or leave out --render-config.segmentations",
+    )
+
+
+def quoted(names: list[str]) -> str:
+    """The first few of some names, in quotes."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(map(repr, names[:3])) + more
 
 
 def too_near(values: np.ndarray) -> np.ndarray:
@@ -211,34 +282,6 @@ def too_near(values: np.ndarray) -> np.ndarray:
     result[order[:-1]] |= near
     result[order[1:]] |= near
     return result
-
-
-def copy_group() -> Any:
-    """A node group that outputs what `simulation.copies` decodes."""
-    group = bpy.data.node_groups.new(PASS_NAME, "ShaderNodeTree")
-    compat.new_group_output(group, "Color", "NodeSocketColor")
-    nodes, links = group.nodes, group.links
-
-    def math(operation: str, *operands: Any) -> Any:
-        node = nodes.new("ShaderNodeMath")
-        node.operation = operation
-        for socket, operand in zip(node.inputs, operands, strict=False):
-            if isinstance(operand, (int, float)):
-                socket.default_value = operand
-            else:
-                links.new(operand, socket)
-        return node.outputs[0]
-
-    surface = nodes.new("ShaderNodeLightPath").outputs["Transparent Depth"]
-    random = nodes.new("ShaderNodeObjectInfo").outputs["Random"]
-    step = math("FLOOR", math("DIVIDE", math("ADD", surface, 0.5), CHANNELS))
-    channel = math("SUBTRACT", surface, math("MULTIPLY", step, CHANNELS))
-    value = math("MULTIPLY", math("ADD", random, 1.0), math("POWER", 2.0, math("MULTIPLY", step, STEP_BITS)))
-    combined = nodes.new("ShaderNodeCombineXYZ")
-    for index in range(CHANNELS):
-        links.new(math("MULTIPLY", value, math("COMPARE", channel, index, 0.5)), combined.inputs[index])
-    links.new(combined.outputs[0], nodes.new("NodeGroupOutput").inputs[0])
-    return group
 
 
 def copy_kind(instancer: Any, source: Any) -> str:
@@ -256,6 +299,5 @@ def may_vary(obj: Any) -> bool:
         return True
     if any(system.settings.type == "EMITTER" for system in obj.particle_systems):
         return True
-    if any(modifier.type == "NODES" and why_nodes_vary(modifier) for modifier in obj.modifiers):
-        return True
-    return obj.instance_type in ("VERTS", "FACES") and why_changing(obj) is not None
+    # Whatever changes its geometry may change how many copies are made on it, or by it.
+    return makes_copies(obj) and why_changing(obj) is not None

@@ -84,7 +84,10 @@ def why_vectors_are_wrong(scene: Any, *, marked: bool) -> str | None:
     for obj in sorted(objects_of(scene), key=lambda obj: obj.name_full):
         for curve in compat.curves_and_drivers(obj):
             if curve.data_path == "hide_render" and not is_constant(curve):
-                return f"has no motion for what is hidden a frame before or after; keep {obj.name_full!r} from it"
+                return (
+                    f"has no motion for what is hidden a frame before or after; keep {obj.name_full!r} from it, add "
+                    "--render-config.occlusions to have that marked"
+                )
     return None
 
 
@@ -99,8 +102,8 @@ def show_in_viewport(scene: Any) -> None:
         for system in obj.particle_systems:
             system.settings.display_percentage = 100
             compat.show_all_children(system.settings)
-    for collection in scene.collection.children_recursive:
-        if not collection.hide_render:
+    for collection in bpy.data.collections:  # Also those that are only instanced.
+        if collection.hide_viewport and not collection.hide_render:
             collection.hide_viewport = False
     for layer in scene.view_layers:
         stack = [layer.layer_collection]
@@ -108,13 +111,15 @@ def show_in_viewport(scene: Any) -> None:
             current = stack.pop()
             current.hide_viewport = False
             stack.extend(current.children)
-    for obj in scene.objects:
+    for obj in objects_of(scene):
         for curve in compat.curves_and_drivers(obj):
             if curve.data_path == "hide_viewport":
                 curve.mute = True
-        obj.hide_viewport = False
-        for layer in scene.view_layers:
-            if obj.name in layer.objects:
+        if obj.hide_viewport:  # To set it anyway would have Blender build all its relations anew.
+            obj.hide_viewport = False
+    for layer in scene.view_layers:
+        for obj in layer.objects:
+            if obj.hide_get(view_layer=layer):
                 obj.hide_set(False, view_layer=layer)
 
 
@@ -123,19 +128,16 @@ def cuts(scene: Any) -> bool:
     return len({marker.camera for marker in scene.timeline_markers if marker.camera is not None}) > 1
 
 
-def refuse_cut(scene: Any, frame: int) -> None:
-    """Raise WorkerFault if another camera renders the frame before or after: the vector pass keeps this one's.
+def cut_beside(scene: Any, frame: int) -> list[str]:
+    """Directions (`forward`, `backward`) in which another camera renders the next frame.
 
-    Leaves the scene at `frame`.
+    The vector pass keeps this frame's camera. Leaves the scene at `frame`.
     """
-    cameras = []
-    for offset in (-1, 1, 0):
+    cameras = {}
+    for way, offset in (("backward", -1), ("forward", 1), ("", 0)):
         scene.frame_set(frame + offset)
-        cameras.append(scene.camera)
-    if not cameras[0] == cameras[1] == cameras[2]:
-        raise WorkerFault(
-            "frame", "the camera changes next to this frame, and something deforms: no exact flow across the cut"
-        )
+        cameras[way] = scene.camera
+    return [way for way, seen_by in cameras.items() if seen_by != cameras[""]]
 
 
 class RigidMotion:

@@ -14,7 +14,7 @@ from typing import Any
 KEPT_FRAMES = 3
 """Frames whose ground truth is kept."""
 
-FILES = ("arrays", "multilayer", "copies")
+FILES = ("arrays", "multilayer", "vectors", "copies")
 """Entries of a reply to `render` that are paths of scratch files of ground truth."""
 
 OFFSETS = {"previous": -1, "next": 1}
@@ -65,7 +65,7 @@ class Neighbours:
         for key in FILES:
             if key in truth:
                 # Beside the file itself: what is in memory and what is on the disk cannot share contents.
-                linked[key] = str(Path(truth[key]).parent / f"{name}{Path(truth[key]).suffix}")
+                linked[key] = str(Path(truth[key]).parent / f"{name}.{key}{Path(truth[key]).suffix}")
                 link(truth[key], linked[key])
         return linked
 

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.follow import CHECKED_FRAMES, Follower, described
 from visionsim.simulation.worker.instances import Instances
 from visionsim.simulation.worker.neighbours import Neighbours
+from visionsim.simulation.worker.timeline import Timeline, why_built_anew
 
 REQUESTS = ("about", "open", "perform", "ping", "render", "cast")
 
@@ -68,7 +68,7 @@ class Service:
         self.instances: Instances | None = None
         """None unless the scene has copies, and they are to be told apart."""
         self.neighbours = Neighbours()
-        self.stretch_to_simulate: Fraction | None = None
+        self.timeline: Timeline | None = None
         # Of the file that is open.
         self.circles: list[list[str]] = []
         self.digest = self.engine = self.device = ""
@@ -138,10 +138,12 @@ class Service:
         anew = reset or settings != self.settings or (self.rendered and truths != self.truths)
         done = [] if reset else self.edits
         if anew:
-            # What was set up cannot be taken back: the vector pass and time stretching, or a look at another file.
+            # What was set up cannot be taken back: time stretching, nodes of materials, or a look at another file.
             self._load(blend, settings, expected)
             edits = [*done, *edits]
             self.edits = []
+        if edits and self.timeline is not None:
+            self.timeline.forget()
         value = None
         for name, arguments in edits:
             value = getattr(editing, name)(bpy.context.scene, self.scratch, **arguments)
@@ -180,7 +182,7 @@ class Service:
         self.hook.scene = current
         self.replaced = audit.replaced_settings(current, settings)
         self.device = scene.configure(current, settings)
-        self.stretch_to_simulate = time_stretch(settings["keyframe_multiplier"])
+        self.timeline = Timeline(current, time_stretch(settings["keyframe_multiplier"]))
         self.known_ids = {}
         self.numbers = scene.number_objects(self.known_ids)
         self.settings = settings
@@ -200,10 +202,6 @@ class Service:
         ]
         self.truths = truths
         self.neighbours.forget()
-        unseen = change.unseen_changes(current)
-        current.render.use_persistent_data = not unseen
-        if unseen:
-            sys.stderr.write(f"visionsim: every frame is built anew, which takes longer: {unseen[0]}\n")
         motion.show_in_viewport(current)
         found = Instances(current, scene.main_layer(current), self.numbers)
         found.find(copies, stretch)
@@ -214,26 +212,33 @@ class Service:
             warnings.append(
                 f"{found.too_many} copies are too many for ids of their own: they have that of their source"
             )
+        if "segmentations" in truths or FLOW_KINDS.intersection(truths):
+            found.refuse_confusion()
+            warnings += found.notices()
         flow = self._choose_flow(current, found, look=copies is None)
         if flow:
             sys.stderr.write(f"visionsim: flow is taken {flow}\n")
-            if self.motion is None and motion.cuts(current):
+            if self.motion is None and motion.cuts(current) and "occlusions" not in truths:
                 warnings.append(
                     "markers switch between cameras, and something deforms: frames on either side of a cut are refused "
                     f"because their flow would be wrong ({flow})"
                 )
         passes = {name for truth in truths for name in PASSES[truth].enable}
         if self.motion is not None:
-            passes = passes - {"use_pass_vector"} | set(FLOW_FROM_GEOMETRY)
+            needed = set(FLOW_FROM_GEOMETRY) if self.motion.anything_moves else {"use_pass_z"}
+            passes = passes - {"use_pass_vector"} | needed
         if self.follower is not None:
             passes.add("use_pass_object_index")  # Flow needs to know what Blender lost track of.
-        if "use_pass_vector" in passes:
-            # Before the first render, and for good: with it geometry has motion, and Blender 5.0.1 crashes when it is
-            # switched on between two renders of static geometry with persistent data.
-            scene.main_layer(current).use_pass_vector = True
-        self.instances = found if found.ids and "use_pass_object_index" in passes else None
-        if self.instances is not None:
-            self.instances.mark()
+        moving = why_built_anew(current)
+        anew = [*moving, *change.unseen_changes(current)]
+        if "use_pass_vector" in passes and compat.vector_pass_may_crash():
+            anew.append("this Blender may crash if only some renders of persistent data have the vector pass")
+        current.render.use_persistent_data = not anew
+        if anew:
+            sys.stderr.write(f"visionsim: every frame is built anew, which takes longer: {anew[0]}\n")
+        if "use_pass_object_index" in passes:
+            scene.refuse_too_many(self.known_ids)
+        self.instances = found if "use_pass_object_index" in passes and found.mark() else None
         if truths:
             sys.stderr.write(f"visionsim: ground truth leaves light out {unlit.install()}\n")
         numbers = None
@@ -246,7 +251,7 @@ class Service:
                     for curve in compat.curves_and_drivers(obj):
                         if curve.data_path == "pass_index":
                             curve.mute = True
-        self.wanted = truth.Wanted(passes, numbers, light_tree=not unlit.only_lamps())
+        self.wanted = truth.Wanted(passes, numbers, light_tree=not unlit.only_lamps(), vectors_apart=bool(moving))
         bpy.context.view_layer.update()  # Drivers say whether they run when they have been asked for a value.
         missing = audit.missing(current, self.contained, autoexec=self.settings["autoexec"]) if planning else []
         return {
@@ -271,6 +276,9 @@ class Service:
         if not FLOW_KINDS.intersection(self.truths):
             return ""
         reason = motion.why_vector_pass(current, self.numbers, too_many_copies=bool(copies.too_many))
+        rigid = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies.matrices)
+        if reason is None and rigid.anything_moves and len(self.known_ids) > scene.MAX_OBJECT_ID:
+            reason = "there are too many objects to tell apart the ones that move"
         if reason is not None:
             wrong = motion.why_vectors_are_wrong(current, marked="occlusions" in self.truths)
             if wrong is not None:
@@ -281,15 +289,15 @@ class Service:
             if "occlusions" not in self.truths and self.follower is not None:
                 self._refuse_lost(current, look)
             return f"from Blender's vector pass: {reason}"
-        self.motion = motion.RigidMotion(current, scene.main_layer(current), self.numbers, copies.matrices)
-        self.hook.motion = self.motion
+        self.motion = self.hook.motion = rigid
         return "from depth and the matrices of camera and objects: nothing deforms"
 
     def _refuse_lost(self, current: Any, look: bool) -> None:
         """Raise WorkerFault if flow has no way of saying that the motion of a surface is not known."""
         assert self.follower is not None
         lost = self.follower.why_never()
-        if not lost and look:
+        simulated = any(not simulation.baked for simulation in animation.simulations(current))
+        if not lost and look and not simulated:  # Simulations may only be evaluated in the order they are rendered.
             stretch = time_stretch(self.settings["keyframe_multiplier"])
             last = min(current.frame_end, current.frame_start + CHECKED_FRAMES)
             times = [float(frame * stretch) for frame in range(current.frame_start, last + 1)]
@@ -309,14 +317,14 @@ class Service:
         current = bpy.context.scene
         self.rendered = True
         reply: dict[str, Any] = {}
-        if self.stretch_to_simulate is not None:  # Not while opening: a dry run does without.
-            animation.run_simulations(current, self.stretch_to_simulate)
-            self.stretch_to_simulate = None
+        assert self.timeline is not None
+        cut: list[str] = []
         if self.motion is None:
-            current.frame_set(frame)
+            self.timeline.go_to(frame)
             if FLOW_KINDS.intersection(self.truths) and motion.cuts(current):
-                motion.refuse_cut(current, frame)
+                cut = motion.cut_beside(current, frame)
         else:
+            self.timeline.simulate()
             reply["motion"] = self.motion.around(frame)
         scene.check_camera(current)
         frozen = motion.Frozen() if self.motion is not None and self.motion.anything_moves else nullcontext()
@@ -326,21 +334,25 @@ class Service:
             if self.motion is not None:
                 self.motion.check(frame, self.hook.camera, self.hook.matrices)
             if self.truths:
-                with frozen if current.render.use_motion_blur else nullcontext(), self._following(reply):
+                still = frozen if current.render.use_motion_blur else nullcontext()
+                with still, self.timeline.held(), self._following(reply, cut):
                     found = self._render_truth(current, name)
                 if found["camera"] != reply["camera"]:
                     raise WorkerFault("frame", "the camera differs between the picture and its ground truth")
                 reply.update(found)
         if "occlusions" in self.truths:
             self.neighbours.keep(frame, found)
-            reply["neighbours"] = self.neighbours.around(frame, name, self._render_neighbour)
+            with self.timeline.held():
+                reply["neighbours"] = self.neighbours.around(frame, name, self._render_neighbour)
         reply["seconds"] = time.perf_counter() - started
         reply["memory"] = memory_held()
         return reply
 
-    def cast(self, frame: int, pixels: list[list[float]]) -> dict[str, Any]:
+    def cast(self, frame: int, pixels: list[list[float]], probes: int) -> dict[str, Any]:
         """Cast rays through pixel positions of a frame; see `raycast.cast`."""
-        return raycast.cast(bpy.context.scene, frame, pixels)
+        assert self.timeline is not None
+        self.timeline.simulate()
+        return raycast.cast(bpy.context.scene, frame, pixels, probes)
 
     def _render_picture(self, current: Any, name: str) -> str:
         picture = str(self.scratch / f"{name}.picture")
@@ -353,6 +365,7 @@ class Service:
             raise WorkerFault("frame", str(exc).replace("Error: ", "").strip()) from exc
         finally:
             current.render.filepath, current.render.use_file_extension = saved
+            self.hook.check()
         return picture
 
     def _render_truth(self, current: Any, name: str) -> dict[str, Any]:
@@ -361,6 +374,7 @@ class Service:
             reply = self._render_passes(current, name)
         finally:
             self.hook.instances = None
+            self.hook.check()
         if self.instances is not None:
             reply["copies"] = str(self.scratch / f"{name}.npz")
             np.savez(reply["copies"], **self.hook.copies)
@@ -368,39 +382,64 @@ class Service:
         return reply
 
     @contextmanager
-    def _following(self, reply: dict[str, Any]) -> Iterator[None]:
-        """Find out while ground truth is rendered what Blender loses track of: `unknown` of the reply, by direction."""
-        if self.follower is None:
-            yield
-            return
+    def _following(self, reply: dict[str, Any], cut: list[str]) -> Iterator[None]:
+        """Find out while ground truth is rendered what Blender loses track of: `unknown` of the reply, by direction.
+
+        In the directions of `cut` another camera renders, of which Blender's vectors know nothing.
+        """
         self.hook.follower, self.hook.lost = self.follower, None
         try:
             yield
         finally:
             self.hook.follower = None
-        lost = self.hook.lost
-        assert lost is not None, "the surfaces of neighbouring frames could not be evaluated"
-        if "occlusions" not in self.truths and (lost["forward"] or lost["backward"]):
-            names = sorted({described(key, found) for key, found in (*lost["forward"], *lost["backward"])})
-            raise WorkerFault("frame", f"{no_flow(names)}; add --render-config.occlusions{OR_NO_FLOW}")
-        reply["unknown"] = {way: sorted({found.number for _, found in parts}) for way, parts in lost.items()}
+        lost: dict[str, list[Any]] = {"forward": [], "backward": []}
+        if self.follower is not None:
+            assert self.hook.lost is not None, "the surfaces of neighbouring frames could not be evaluated"
+            lost = self.hook.lost
+        if "occlusions" not in self.truths:
+            names = sorted({described(key, found) for parts in lost.values() for key, found in parts})
+            if names:
+                raise WorkerFault("frame", f"{no_flow(names)}; add --render-config.occlusions{OR_NO_FLOW}")
+            if cut:
+                text = "the camera changes next to this frame, and something deforms: no exact flow across the cut"
+                raise WorkerFault("frame", f"{text}; add --render-config.occlusions to have that marked")
+        unknown = {way: {found.number for _, found in parts} for way, parts in lost.items()}
+        for way in cut:
+            unknown[way].update(self.numbers.values(), self.instances.ids.values() if self.instances else ())
+        if any(unknown.values()):
+            reply["unknown"] = {way: sorted(numbers) for way, numbers in unknown.items()}
 
     def _render_neighbour(self, frame: int, name: str) -> dict[str, Any]:
         """Render the ground truth of another frame; leaves the scene there."""
         current = bpy.context.scene
-        current.frame_set(frame)
+        assert self.timeline is not None
+        self.timeline.go_to(frame)
         scene.check_camera(current)
         return self._render_truth(current, name)
 
     def _render_passes(self, current: Any, name: str) -> dict[str, Any]:
+        """Render the current frame's ground truth, its vectors by themselves if those lose surfaces."""
+        if not self.wanted.vectors_apart or "use_pass_vector" not in self.wanted.passes:
+            return self._passes_of(current, name, self.wanted)
+        follower, self.hook.follower = self.hook.follower, None
+        try:
+            reply = self._passes_of(current, name, self.wanted.without_vectors())
+        finally:
+            self.hook.follower = follower
+        vectors = self._passes_of(current, f"{name}.vectors", self.wanted.only_vectors())
+        reply["vectors"] = vectors.get("arrays", vectors.get("multilayer"))
+        reply["vector_passes"] = vectors.get("passes")
+        return reply
+
+    def _passes_of(self, current: Any, name: str, wanted: truth.Wanted) -> dict[str, Any]:
         tiled = max(self.hook.camera["width"], self.hook.camera["height"]) > scene.MAX_TILE_SIZE
         if tiled or not compat.passes_leave_in_memory():
             path = self.scratch / f"{name}.exr"
-            truth.render_passes_to_file(current, str(path), self.wanted)
+            truth.render_passes_to_file(current, str(path), wanted)
             return {"multilayer": str(path), "layer": scene.main_layer(current).name}
         path = self.scratch / f"{name}.raw"
         passes: dict[str, list[int]] = {}
-        arrays: dict[str, np.ndarray] = truth.render_passes(current, self.hook, self.wanted)
+        arrays: dict[str, np.ndarray] = truth.render_passes(current, self.hook, wanted)
         with open(path, "wb") as stream:
             for key, pixels in arrays.items():
                 passes[key] = [stream.tell(), pixels.shape[2]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
@@ -73,10 +73,24 @@ class Hook:
         """What that found, see `follow.Follower.around`; None if it did not come to an end."""
         self.passes: dict[str, np.ndarray] = {}
         self.reading = False
+        self._failure: Exception | None = None
         self._render = engine.render
         engine.render = self._hooked
 
     def _hooked(self, engine: Any, depsgraph: Any) -> None:
+        try:
+            self._render_and_look(engine, depsgraph)
+        except Exception as exc:
+            self._failure = exc  # Blender only prints it.
+            raise
+
+    def check(self) -> None:
+        """Raise what went wrong inside the render, if anything did."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _render_and_look(self, engine: Any, depsgraph: Any) -> None:
         wanted = main_layer(self.scene).name if depsgraph.scene == self.scene else None
         if depsgraph.view_layer.name != wanted:
             self._render(engine, depsgraph)
@@ -145,6 +159,15 @@ class Wanted:
     """Ids that hold for this render only."""
     light_tree: bool = True
     """Keep it if there is one (`unlit.only_lamps`)."""
+    vectors_apart: bool = False
+    """Render the vector pass by itself: with it Cycles leaves out particles that are born or die beside the frame."""
+
+    def without_vectors(self) -> Wanted:
+        return replace(self, passes=self.passes - {"use_pass_vector"})
+
+    def only_vectors(self) -> Wanted:
+        """Vectors, and the depth that tells what they are the vectors of."""
+        return replace(self, passes={"use_pass_vector", "use_pass_z"})
 
 
 @contextmanager

@@ -1,0 +1,102 @@
+"""Takes the scene from frame to frame such that no frame depends on which others were rendered before it.
+
+Measured with 3.4.1, 4.2.23, 4.5.15, 5.0.1 and 5.2.3: with persistent data, particles keep what an earlier frame, motion
+blur or the vector pass left in them, baked or not; without, each render starts from Blender's own state. That state
+is the same for all simulations whose frames are in memory, except for particles that are not baked: once something was
+rendered, Blender forgets what comes after the frame and simulates it again from wherever it is. Baked in memory,
+particles are the same in every picture without motion blur. Blurred ones that turn or steer are others, so that they
+stay as they are for the picture, are taken to it frame by frame, as in playback, and count as baked for ground truth
+only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import bpy
+
+from visionsim.simulation.worker import animation, compat
+
+
+def particles(scene: Any) -> list[animation.Simulation]:
+    """The particle systems that a render of the scene shows, without hair."""
+    return [simulation for simulation in animation.simulations(scene) if simulation.kind == "particle"]
+
+
+def why_built_anew(scene: Any) -> list[str]:
+    """Why persistent data would let a frame depend on those rendered before it; empty if they do not."""
+    return [f"{simulation.name!r} has particles" for simulation in particles(scene)]
+
+
+class Timeline:
+    """The frames of an open scene."""
+
+    def __init__(self, scene: Any, stretch: Fraction) -> None:
+        self.scene, self.stretch = scene, stretch
+        self._simulated = False
+        self._baked: list[Any] = []
+        """Point caches that are baked because of us."""
+        self._running: list[Any] = []
+        """Point caches of particles that are not baked while a picture is rendered."""
+
+    def simulate(self) -> None:
+        """Run simulations that are not baked, if they did not run yet."""
+        if self._simulated:
+            return
+        animation.run_simulations(self.scene, self.stretch)
+        running = [simulation for simulation in particles(self.scene) if not simulation.baked]
+        blurred = self.scene.render.use_motion_blur or any(
+            curve.data_path == "render.use_motion_blur" for curve in compat.curves_and_drivers(self.scene)
+        )
+        for simulation in running:
+            # Between whole frames nothing can be simulated again, and fluid particles have a state that is not cached.
+            physics = simulation.modifier.particle_system.settings.physics_type  # type: ignore[union-attr]
+            again = blurred and self.stretch == 1 and physics != "FLUID"
+            (self._running if again else self._baked).append(simulation.cache)
+        bake(self._baked)
+        self._simulated = True
+
+    def go_to(self, frame: int) -> None:
+        """Set the scene to a frame."""
+        self.simulate()
+        if self._running:
+            for between in range(self.scene.frame_current + 1, frame):
+                self.scene.frame_set(between)
+        self.scene.frame_set(frame)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Simulations stay what they are at this frame and the two around it, whatever is evaluated."""
+        if not self._running:
+            yield
+            return
+        frame = self.scene.frame_current
+        for ahead in (1, 2, 0):
+            self.scene.frame_set(frame + ahead)
+        bake(self._running)
+        try:
+            yield
+        finally:
+            free(self._running)
+
+    def forget(self) -> None:
+        """Let simulations run again before the next frame: the scene is about to change."""
+        free(self._baked)
+        self._baked, self._running, self._simulated = [], [], False
+
+
+def bake(caches: list[Any]) -> None:
+    """Let Blender take what is cached as it is, and neither change nor forget it."""
+    for cache in caches:
+        with bpy.context.temp_override(point_cache=cache):
+            bpy.ops.ptcache.bake_from_cache()
+
+
+def free(caches: list[Any]) -> None:
+    """The reverse of `bake`; what is cached stays."""
+    for cache in caches:
+        with bpy.context.temp_override(point_cache=cache):
+            bpy.ops.ptcache.free_bake()
