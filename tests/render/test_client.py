@@ -124,6 +124,7 @@ def carried(tmp_path_factory, scripts) -> Path:
 def test_camera_keeps_all_that_moves_it_when_nothing_else_moves(shared, carried, tmp_path) -> None:
     def seen(client: BlenderClient, blend: Path, moving: bool) -> np.ndarray:
         client.use_animations(moving)
+        client.cycles_settings(use_denoising=False)
         client.initialize(blend, tmp_path)
         rows = []
         for frame in range(1, 5):

@@ -55,6 +55,7 @@ def test_nothing_moves_is_never_said_of_what_moves(scripts, tmp_path) -> None:
     """Of each way to tell the time, one."""
     scripts.run(HERE / "build_box.py", tmp_path / "box.blend")
     with BlenderClient.spawn(executable=EXECUTABLE) as client:
+        client.cycles_settings(use_denoising=False)
         client.initialize(tmp_path / "box.blend", tmp_path / "data")
         said = client.query(HERE / "in_blender.py", "nothing_moves")
     assert said.pop("a still scene") is True

@@ -25,17 +25,20 @@ def missing(scene: Any, contained: Contained, *, autoexec: bool) -> list[str]:
     return [*newer_file(), *missing_files(scene), *(() if autoexec else scripts(contained))]
 
 
-def notices(scene: Any, contained: Contained, *, engine: str, stretch: float) -> list[str]:
+def notices(scene: Any, contained: Contained, *, engine: str, circles: list[list[str]], stretch: float) -> list[str]:
     """List what a user should know: load errors, the engine, what shows nothing, places far off, simulations, speed.
 
-    `engine` is the one that the file was saved for, `stretch` the multiplier.
+    `engine` is the one that the file was saved for, `circles` are those of `chatter.circles`, `stretch` is the
+    multiplier.
     """
+    materials = used_materials(scene)
     return [
         *contained.complaints,
         *another_engine(engine),
-        *unknown_nodes(scene),
-        *black_materials(scene),
+        *unknown_nodes(scene, materials),
+        *black_materials(materials),
         *not_drawn(scene),
+        *in_circles(circles),
         *contained.outputs,
         *shaped_by_chance(scene),
         *far_from_origin(scene),
@@ -59,10 +62,10 @@ def another_engine(engine: str) -> list[str]:
     return [f"the scene was saved for {made_for}; it is rendered with Cycles, and may look different"]
 
 
-def unknown_nodes(scene: Any) -> list[str]:
+def unknown_nodes(scene: Any, materials: list[Any]) -> list[str]:
     """Nodes of add-ons that are not there, and of other versions of Blender, where they are in use."""
     found = []
-    for owner, tree in used_trees(scene):
+    for owner, tree in used_trees(scene, materials):
         names = sorted({repr(node.name) for node in animation.nodes_of(tree) if node.bl_idname == "NodeUndefined"})
         if names:
             found.append(
@@ -72,15 +75,16 @@ def unknown_nodes(scene: Any) -> list[str]:
     return found
 
 
-def used_trees(scene: Any) -> Iterator[tuple[Any, Any]]:
+def used_trees(scene: Any, materials: list[Any]) -> Iterator[tuple[Any, Any]]:
     """Node trees that decide what the scene looks like, each with the data-block that has it."""
-    for material in sorted(used_materials(scene), key=lambda material: material.name_full):
+    for material in materials:
         tree = compat.used_node_tree(material)
         if tree is not None:
             yield material, tree
     lamps = {obj.data for obj in change.objects_of(scene) if obj.type == "LIGHT" and not obj.hide_render}
-    for block in [*sorted(lamps, key=lambda lamp: lamp.name_full), *([scene.world] if scene.world else [])]:
-        if block.use_nodes and block.node_tree is not None:
+    blocks = [lamp for lamp in sorted(lamps, key=lambda lamp: lamp.name_full) if lamp.use_nodes]
+    for block in [*blocks, *([scene.world] if scene.world else [])]:
+        if block.node_tree is not None:
             yield block, block.node_tree
     groups = {
         modifier.node_group
@@ -91,25 +95,26 @@ def used_trees(scene: Any) -> Iterator[tuple[Any, Any]]:
     yield from ((group, group) for group in sorted(groups, key=lambda group: group.name_full))
 
 
-def used_materials(scene: Any) -> set[Any]:
-    """Materials of what is rendered and has a surface."""
-    return {
+def used_materials(scene: Any) -> list[Any]:
+    """Materials of what is rendered and has a surface, by name."""
+    found = {
         material
         for obj in change.objects_of(scene)
         if not obj.hide_render and obj.type in SURFACES
         for material in change.materials_of(obj)
-        if not any(modifier.type == "NODES" for modifier in obj.modifiers) or animation.is_used(material)
+        if animation.is_used(material)
     }
+    return sorted(found, key=lambda material: material.name_full)
 
 
 SURFACES = {"MESH", "CURVE", "CURVES", "FONT", "META", "SURFACE", "VOLUME", "POINTCLOUD"}
 """Types of objects whose materials Cycles shows."""
 
 
-def black_materials(scene: Any) -> list[str]:
+def black_materials(materials: list[Any]) -> list[str]:
     """Materials that have nothing on the output that Cycles takes, which renders as black."""
     found = []
-    for material in sorted(used_materials(scene), key=lambda material: material.name_full):
+    for material in materials:
         tree = compat.used_node_tree(material)
         if tree is None:
             continue
@@ -258,8 +263,7 @@ def in_short(names: list[str], most: int = 3) -> str:
 
 def missing_images(scene: Any) -> list[str]:
     """Textures whose files are not where the .blend says: whole images, tiles of UDIMs, frames of sequences."""
-    found = []
-    bending = images_that_bend_normals(scene)
+    found: dict[Any, str] = {}
     users: dict[Any, list[Any]] = {}
     for image, user in animation.image_users(scene):
         users.setdefault(image, []).append(user)
@@ -267,11 +271,8 @@ def missing_images(scene: Any) -> list[str]:
         if image.source not in IMAGE_FILES or image.packed_file or image.packed_files or not animation.is_used(image):
             continue
         path = absolute(image.filepath, image)
-        effect = "renders pink"
-        if image in bending:
-            effect += ", and bends normals, also those of ground truth"
         if not image.filepath:
-            found.append(f"texture {image.name_full!r} is missing ({effect}): it names no file")
+            found[image] = "it names no file"
             continue
         paths = {path}
         if image.source == "TILED":
@@ -281,15 +282,19 @@ def missing_images(scene: Any) -> list[str]:
             paths = {sequence_path(path, n) for user in users.get(image, []) for n in played(user)} or {path}
         gone = sorted(path for path in paths if not os.path.exists(path))
         if gone:
-            what = IMAGE_FILES[image.source]
-            found.append(f"{what} {image.name_full!r} is missing ({effect}): {in_short(gone)}")
-    return found
+            found[image] = in_short(gone)
+    bending = images_that_bend_normals(scene) if found else set()
+    return [
+        f"{IMAGE_FILES[image.source]} {image.name_full!r} is missing (renders pink"
+        f"{', and bends normals, also those of ground truth' if image in bending else ''}): {where}"
+        for image, where in found.items()
+    ]
 
 
 def images_that_bend_normals(scene: Any) -> set[Any]:
     """Images that reach a bump, a normal map or another input for normals in a material in use."""
     found = set()
-    for _, tree in used_trees(scene):
+    for _, tree in used_trees(scene, used_materials(scene)):
         for part in change.node_trees(tree):
             stack = [socket for node in part.nodes for socket in node.inputs if is_for_normals(node, socket)]
             seen = set()

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import bpy
-
 from visionsim.simulation.protocol import CHATTER
 
 
@@ -61,15 +59,12 @@ def unknown_engine(said: list[str], scene: Any) -> str | None:
     return None
 
 
-def circles(layer: Any, scratch: Path) -> list[list[str]]:
+def circles(said: list[str]) -> list[list[str]]:
     """Names of the data-blocks of each circle in which data-blocks depend on each other.
 
-    Blender prints them when it sorts dependencies, which it is made to do here once more; 3.4.1, 4.2.23, 4.5.15 and
-    5.2.3 do so in almost the same words.
+    Blender prints them when a file is opened and it sorts dependencies; 3.4.1, 4.2.23, 4.5.15 and 5.2.3 do so in almost
+    the same words.
     """
-    with heard(scratch) as said:
-        layer.depsgraph.debug_tag_update()
-        bpy.context.view_layer.update()
     found: list[list[str]] = []
     for line in said:
         if "Dependency cycle detected" in line:

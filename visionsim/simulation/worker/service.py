@@ -70,6 +70,7 @@ class Service:
         self.neighbours = Neighbours()
         self.timeline: Timeline | None = None
         # Of the file that is open.
+        self.circles: list[list[str]] = []
         self.digest = self.engine = self.device = ""
         self.contained = Contained()
         self.replaced: list[str] = []
@@ -177,6 +178,7 @@ class Service:
             )
         scene.check_camera(current)
         self.engine = chatter.unknown_engine(said, current) or current.render.engine
+        self.circles = chatter.circles(said)
         self.hook.scene = current
         self.replaced = audit.replaced_settings(current, settings)
         self.device = scene.configure(current, settings)
@@ -189,9 +191,14 @@ class Service:
         """Set up passes and ids for what the scene holds now; see `open`."""
         current, stretch = bpy.context.scene, self.settings["keyframe_multiplier"]
         scene.check_camera(current)
+        planning = copies is None  # Where the scene is opened again, all has been told.
         warnings = [
             *self.replaced,
-            *audit.notices(current, self.contained, engine=self.engine, stretch=stretch),
+            *(
+                audit.notices(current, self.contained, engine=self.engine, circles=self.circles, stretch=stretch)
+                if planning
+                else ()
+            ),
         ]
         self.truths = truths
         drifting = why_no_neighbours(current) if "occlusions" in truths else []
@@ -251,9 +258,7 @@ class Service:
             passes, numbers, light_tree=not unlit.only_lamps(), vectors_apart=bool(particles(current))
         )
         bpy.context.view_layer.update()  # Drivers say whether they run when they have been asked for a value.
-        missing = audit.missing(current, self.contained, autoexec=self.settings["autoexec"])
-        if copies is None:  # A worker that opens the scene later has nothing to tell.
-            warnings += audit.in_circles(chatter.circles(scene.main_layer(current), self.scratch))
+        missing = audit.missing(current, self.contained, autoexec=self.settings["autoexec"]) if planning else []
         return {
             "blender": compat.version_text(),
             "digest": self.digest,
@@ -266,7 +271,7 @@ class Service:
             "copies": found.table,
             "flow": flow,
             "missing": missing,
-            "still": dependencies.nothing_moves(current),
+            "still": planning and dependencies.nothing_moves(current),
             "warnings": warnings,
         }
 
