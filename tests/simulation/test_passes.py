@@ -211,7 +211,10 @@ def test_flow_of_unknown_motion_is_zero_in_its_direction():
     passes = {"Depth": np.full((*ids.shape[:2], 1), HIT, np.float32), "IndexOB": ids}
     vectors = np.ones((*ids.shape[:2], 4), np.float32)
     unknown = {"forward": [2, 70000], "backward": [3, 70000]}
-    for reply in ({"camera": cameras[1]}, {"camera": cameras[1], "motion": {"cameras": cameras, "objects": {}}}):
+    for reply in (
+        {"camera": cameras[1]},
+        {"camera": cameras[1], "motion": {"cameras": cameras, "objects": Movers.of({}).pack()}},
+    ):
         known = PASSES["flows"].convert({**passes, "Vector": vectors}, View.from_reply(reply))
         channels = PASSES["flows"].convert(
             {**passes, "Vector": vectors}, View.from_reply({**reply, "unknown": unknown})
