@@ -118,7 +118,7 @@ def test_never_two_at_once(tmp_path):
     def work():
         nonlocal inside, most, turns
         for _ in range(40):
-            taken = lock_file(tmp_path / ".visionsim" / "lock", 30.0)
+            taken = lock_file(tmp_path / ".visionsim" / "lock", 200.0)
             assert isinstance(taken, FileLock)
             inside += 1
             most = max(most, inside)

@@ -200,11 +200,11 @@ def hair(name, place):
         layer.data[loop.index].uv = (point.x / 1.2 + 0.5, point.y / 1.2 + 0.5)
     roots = [(x / 10 - 0.5, y / 10 - 0.5) for x in range(11) for y in range(11)]
     curves = bpy.data.hair_curves.new(name)
-    curves.add_curves([2] * len(roots))
-    ends = [value for x, y in roots for value in (x, y, 0.0, x, y + 0.1, 0.0)]
+    curves.add_curves([3] * len(roots))
+    ends = [value for x, y in roots for value in (x, y, 0.0, x, y + 0.1, 0.1, x, y + 0.2, 0.2)]
     curves.attributes["position"].data.foreach_set("vector", ends)
     radius = curves.attributes.new("radius", "FLOAT", "POINT")
-    radius.data.foreach_set("value", [0.02] * (2 * len(roots)))
+    radius.data.foreach_set("value", [0.02] * (3 * len(roots)))
     uv = curves.attributes.new("surface_uv_coordinate", "FLOAT2", "CURVE")
     uv.data.foreach_set("vector", [value / 1.2 + 0.5 for root in roots for value in root])
     obj = link(name, curves)

@@ -166,11 +166,15 @@ def materials():
 
 
 def linked(library):
-    """Copies of linked meshes without materials, and of linked hair if this Blender can make any."""
+    """Copies of linked meshes without materials, and of linked hair if this Blender can make any.
+
+    One of them is hidden in the viewport, and its collection is not in the scene.
+    """
     for name in ("Bare", "Slot"):
         source = cube(name, 0.8, bpy.data.collections.new(name))
         if name == "Slot":
             source.data.materials.append(None)
+            source.hide_viewport = True
     hair = bpy.data.hair_curves.new("Hair")
     if hasattr(hair, "add_curves"):  # 3.4 cannot make any.
         hair.add_curves([2, 2])

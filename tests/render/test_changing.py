@@ -32,7 +32,7 @@ FORWARD, BACKWARD = 1, 4
 @pytest.fixture(scope="module")
 def followed(blender_knows) -> list[str]:
     """What Blender follows; in 3.4 Python cannot make hair curves."""
-    curves = blender_knows("hasattr(bpy.types.Curves, 'add_curves') and bpy.app.version >= (4, 2, 0)")
+    curves = blender_knows("bpy.app.version >= (4, 2, 0)")
     return [name for name in FOLLOWED if name != "hair" or curves]
 
 
@@ -170,3 +170,18 @@ def test_no_frame_shows_the_geometry_of_an_earlier_one(scripts, tmp_path, config
             if depths:
                 depth = read_exr(tmp_path / "out" / "depths" / f"depth_{frame:06d}.exr")["Y"]
                 assert depth[int(y), int(x)] == pytest.approx(20 - STEP * frame, abs=2e-3), (name, frame)
+
+
+def test_displacement_changes_unless_everything_it_depends_on_stands_still(scripts) -> None:
+    printed = scripts.run(HERE / "displaced.py")
+    found = json.loads(next(line for line in printed.splitlines() if line.startswith('{"changing"')))
+    always = {"sequence", "movie", "keys", "driver", "something unknown"}
+    if_it_moves = {
+        "world space", "coordinates of another", "coordinates of another, in a group", "camera coordinates", "position",
+        "location", "colour", "facing", "property", "place as property", "scene's property",
+    }  # fmt: skip
+    assert {name for name, (still, _) in found["changing"].items() if still} == always
+    assert {name for name, (_, moving) in found["changing"].items() if moving} == always | if_it_moves
+    # Blender tells Cycles of keys, drivers, images and the scene's properties.
+    seen = {"sequence", "movie", "keys", "driver", "scene's property"}
+    assert set(found["unseen"]) == (always | if_it_moves) - seen

@@ -56,6 +56,8 @@ def rendered(tmp_path_factory, scripts) -> Path:
     )  # fmt: skip
     report = run(DatasetRequest(scenes, folder / "datasets"), config, observe=lambda event: None)
     assert report.exit_code == 0, report.failures
+    coarse = [note for note in report.notes if "single precision" in note]
+    assert len(coarse) == 1 and "far" in coarse[0]  # That the referee cannot see all of it was said before.
     return folder
 
 
@@ -117,9 +119,10 @@ def test_what_was_rendered_verifies_and_rays_hit_what_the_pixels_say(rendered, r
     assert found.keys() == {*CAMERAS, *JUDGED, "awkward"}
     for name, row in found.items():
         assert row.found.problems == [], name
-        compared = int(row.found.notes[0].split()[1])
+        compared = int(row.found.notes[-1].split()[1])
         skipped = sum(row.found.skipped.get("deep", {}).values())
-        assert compared + skipped >= 600 + 3, name  # A pixel of each id, and of what rays find, comes in addition.
+        # A pixel of each id, and of what rays find, comes in addition.
+        assert compared + skipped > 200 * min(3, row.frames), name
         if name in CAMERAS or name == "awkward":
             missing = {check for check in CHECKS if row.status(check) != "ok"}
             assert not missing - {"order", "moving"}, name  # Some pictures are too much alike.
@@ -130,7 +133,6 @@ def test_what_was_rendered_verifies_and_rays_hit_what_the_pixels_say(rendered, r
 def test_what_cannot_be_judged_is_said_with_the_reason(rendered, rows):
     found = {folder.parent.name: row.found for folder, row in rows.items() if rendered / "datasets" in folder.parents}
     assert "pixels with holdout" in found["seen_otherwise"].skipped["deep"]
-    assert "pixels with particles" in found["particles"].skipped["deep"]
     bent = found["missing_normal_map"]
     assert any("normal maps" in reason for reason in bent.skipped["normals"])
     assert any("'Map' is missing" in note for note in bent.notes)

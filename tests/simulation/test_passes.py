@@ -118,6 +118,27 @@ def test_occlusions_need_neighbouring_frames():
         convert("occlusions", Vector=image((0, 0, 0, 0)), Depth=image(HIT), IndexOB=image(1))
 
 
+@pytest.mark.parametrize("kind", ["flows", "occlusions"])
+def test_vectors_of_what_is_not_there_may_be_any_bits(kind):
+    """Blender leaves memory as it was there; a signalling NaN would be a warning."""
+    passes = {
+        "Depth": np.full((4, 4, 1), HIT, np.float32),
+        "Vector": np.zeros((4, 4, 4), np.float32),
+        "IndexOB": np.ones((4, 1, 1), np.float32) * np.float32([[[1], [2], [1], [2]]]),
+    }
+    passes["Vector"][:, 1] = np.array(0x7F800001, np.uint32).view(np.float32)
+    passes["Vector"][:, 3] = np.inf
+    reply = {
+        "camera": camera_values(width=4, height=4, matrix_world=IDENTITY.tolist()),
+        "unknown": {"forward": [2], "backward": [2]},
+    }
+    seen_from = View.from_reply(reply)
+    neighbour = Neighbour(passes, View.from_reply({"camera": reply["camera"]}))
+    channels = PASSES[kind].convert(passes, dataclasses.replace(seen_from, previous=neighbour, next=neighbour))
+    wanted = np.array([[15, 0, 15, 0]] * 4) if kind == "occlusions" else 0
+    assert all(np.array_equal(pixels, np.broadcast_to(wanted, (4, 4))) for pixels in channels.values())
+
+
 @pytest.mark.parametrize("motion", [False, True])
 def test_occlusions_of_what_rests_or_is_unknown(motion):
     size = (4, 4)

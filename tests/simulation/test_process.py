@@ -87,7 +87,7 @@ def test_scratch_folder_is_made_and_given_to_the_worker(start, ears, tmp_path):
 def test_close_asks_by_the_end_of_stdin(start, ears):
     process = start()
     ears.next()
-    process.close()
+    process.close(60.0)
     assert process.exit_text() == "exited with code 0"
     assert process.state is State.CLOSED
     assert not exists(process.pid)
@@ -97,14 +97,14 @@ def test_close_ends_a_worker_in_the_middle_of_something(start, ears):
     process = start(tasks={"open a": ("hang", 1)})
     ears.next()
     process.send(Request(1, "open", {"scene": "a"}))
-    process.close()
+    process.close(60.0)
     assert process.exit_text() == "exited with code 0"
 
 
 def test_close_terminates_who_does_not_hear(start, ears):
     process = start(start="mute")
     wait_until(lambda: "err: Blender starts" in process.log_tail, "the worker to start")
-    process.close(PATIENCE)
+    process.close(3.0)  # It does not hear that it should leave; at SIGTERM it goes in no time.
     assert "SIGTERM" in process.exit_text()
 
 

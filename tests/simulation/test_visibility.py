@@ -96,6 +96,15 @@ def test_what_is_not_there_any_more_is_not_visible():
     assert np.array_equal(seen, ids == WALL)
 
 
+def test_where_flow_back_is_not_known_the_id_tells():
+    """Blender has no vectors for particles that are born or die a frame later."""
+    ids, depth = picture(slice(4, 8))
+    back = steady(-3)
+    back[:, :, 6:] = np.nan
+    seen = judge(steady(0), ids, Surface(ids, depth, back))
+    assert seen[:, 6:].all() and not seen[:, :5].any()
+
+
 def test_what_is_behind_the_camera_is_not_visible():
     ids, depth = picture()
     there = Surface(ids, depth, steady(0))

@@ -202,6 +202,8 @@ def flow_from_vectors(passes: Passes, camera: Camera) -> dict[str, Any]:
     """
     nothing = background(passes) | without_vectors(passes)
     vector = np.where(nothing[..., None], np.float32(0), get_pass(passes, "Vector"))
+    # Of what is not there a frame before or after it may be any bits, signalling NaNs among them.
+    vector[np.isnan(vector)] = np.nan
     # Adding zero turns -0.0 into 0.0.
     return {
         "R": camera.model.shorter_way(0.0 - vector[..., 2]),
@@ -348,12 +350,17 @@ def visible_in(neighbour: Neighbour, passes: Passes, view: View, flow: Any, ids:
     if motion is None:
         pair = flow_from_vectors(neighbour.passes, neighbour.view.camera)
         back = np.stack([pair[name] for name in ("RG" if time == 0 else "BA")])
+        back = np.nan_to_num(back, copy=False, nan=NOWHERE, posinf=NOWHERE, neginf=NOWHERE)
+        back[:, without_vectors(neighbour.passes)] = np.nan
         return visible_targets(flow, ids, known, Surface(there_ids, seen, back), neighbour.view.camera.model)
     there = motion.previous if time == 0 else motion.next
     (back,) = steps_to(neighbour.passes, there, [Target(camera, motion.objects, time, 1)])
     ((*_, depth),) = steps_to(passes, camera, [Target(there, motion.objects, 1, time)], depths=True)
     return visible_targets(flow, ids, known, Surface(there_ids, seen, back), there.model, depth)
 
+
+NOWHERE = 1e6
+"""Pixels: flow in place of what is not finite in Blender's vectors of things that are not there a frame later."""
 
 FORWARD_KNOWN, FORWARD_VISIBLE, BACKWARD_KNOWN, BACKWARD_VISIBLE = map(np.uint8, (1, 2, 4, 8))
 """The bits of occlusions."""

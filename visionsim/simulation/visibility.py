@@ -49,7 +49,8 @@ class Surface:
     depth: FloatImage
     """(H, W), of any kind; infinite where there is no surface."""
     back: FloatImage
-    """(2, H, W): flow to the frame that the points come from, pixels (right, down)."""
+    """(2, H, W): flow to the frame that the points come from, pixels (right, down). NaN where it is not known: there
+    an id tells all there is to tell."""
 
 
 def visible_targets(
@@ -142,7 +143,8 @@ def same_point(
     extent = np.hypot(np.ptp(off_x, axis=0), np.ptp(off_y, axis=0))
     error = np.hypot((weights * off_x).sum(0), (weights * off_y).sum(0))
     whole = same.all(0) & (error <= RETURN_PIXELS + BEND * extent)
-    shows = same & (whole | (np.hypot(off_x, off_y) <= RETURN_PIXELS + 1.5 * variation))
+    untold = np.isnan(off_x)
+    shows = same & (whole | untold | (np.hypot(off_x, off_y) <= RETURN_PIXELS + 1.5 * variation))
     if depth is not None:
         slope = np.where(same, seen_depth, -np.inf).max(0) - np.where(same, seen_depth, np.inf).min(0)
         shows &= depth <= seen_depth + np.where(same.any(0), 1.5 * slope, 0.0) + DEPTH_PIXELS * camera.pixel_width(

@@ -35,12 +35,14 @@ ATTRIBUTE_MODIFIERS = {
     "DYNAMIC_PAINT",
     "FLUID",
     "MESH_SEQUENCE_CACHE",
-    "NODES",
     "OCEAN",
     "UV_PROJECT",
     "UV_WARP",
 }
 """Modifiers that may give the surface other attributes or texture coordinates in each frame."""
+
+POSE_PROPERTIES = ("location", "rotation", "scale", "matrix", "bound_box", "dimensions", "camera")
+"""Beginnings of the properties of an object, or by way of the scene of its camera, that follow from where it is."""
 
 REPORTED = {"attribute", "images", "keys", "layer", "shape"}
 """Kinds of `displacement.Input` whose change Blender reports to Cycles, which then displaces anew.
@@ -257,18 +259,36 @@ def may_change(needed: displacement.Input, obj: Any, asking: frozenset[Any]) -> 
     if needed.kind == "shape":
         return why_deforming(obj, asking) is not None
     if needed.kind == "attribute":
-        makers = any(modifier.type in ATTRIBUTE_MODIFIERS for modifier in obj.modifiers)
-        return makers and why_deforming(obj, asking) is not None
+        return any(map(makes_attributes, obj.modifiers)) and why_deforming(obj, asking) is not None
     scene = bpy.context.scene
     instancers = [other for other in bpy.data.objects if makes_copies(other)]
     if needed.kind in ("property", "layer"):
-        owners = [obj, obj.data, *instancers] if needed.kind == "property" else [scene, scene.world]
+        cameras = [scene.camera, scene.camera.data] if scene.camera is not None else []
+        owners = [obj, obj.data, *instancers] if needed.kind == "property" else [scene, scene.world, *cameras]
         paths = [path for owner in owners if owner is not None for path in displacement.changing_paths(owner)]
-        return any(needed.target in path or path in needed.target for path in paths)
+        if any(needed.target in path or path in needed.target for path in paths):
+            return True
+        if not needed.target.startswith(POSE_PROPERTIES):
+            return False
     others = [needed.target] if needed.kind == "object" else []
     if needed.kind == "camera":
         others += [scene.camera, *(marker.camera for marker in scene.timeline_markers)]
     return any(other is not None and may_move(other) for other in (obj, *instancers, *others))
+
+
+def makes_attributes(modifier: Any) -> bool:
+    """Whether a modifier may give the mesh attributes or texture coordinates that are others in each frame."""
+    if modifier.type != "NODES":
+        return modifier.type in ATTRIBUTE_MODIFIERS
+    for tree in node_trees(modifier.node_group):
+        for node in tree.nodes:
+            if node.bl_idname == "GeometryNodeStoreNamedAttribute":
+                return True
+            if node.bl_idname == "NodeGroupOutput" and any(
+                socket.is_linked and socket.type != "GEOMETRY" for socket in node.inputs
+            ):
+                return True
+    return False
 
 
 def objects_of(scene: Any) -> set[Any]:

@@ -129,15 +129,22 @@ class Surfaces:
             low[index], high[index] = middle - half, middle + half
         return cls(names, shapes, np.array(matrices).reshape(-1, 4, 4), low, high)
 
+    @cached_property
+    def inverses(self) -> Any:
+        """(N, 4, 4) object from world; NaN where there is none."""
+        regular = np.linalg.det(self.matrices[:, :3, :3]) != 0.0
+        result = np.full(self.matrices.shape, np.nan)
+        result[regular] = np.linalg.inv(self.matrices[regular])
+        return result
+
     def hit(self, index: int, start: Any, direction: Any, near: float, far: float) -> tuple[float, float, float] | None:
         """Where a ray hits one of them: distance, cosine of the angle to the normal, and the largest coordinate in it.
 
         The tree is of single precision: it only tells the triangle.
         """
         matrix, shape = self.matrices[index], self.shapes[index]
-        try:
-            inverse = np.linalg.inv(matrix)
-        except np.linalg.LinAlgError:
+        inverse = self.inverses[index]
+        if not np.isfinite(inverse).all():
             return None  # Flattened to nothing.
         # From nearby, so that the start has few digits before the point.
         begin = max(0.0, near - 1e-3 * max(near, far - near))
@@ -293,9 +300,10 @@ class Rays:
                 column, row = np.floor(x), np.floor(y)
                 if not (0 <= column < width and 0 <= row < height):
                     continue
-                hits = self.around(column + 0.5, row + 0.5)
-                if hits[0] and hits[0][0][0] == name:
-                    yield [float(column + 0.5), float(row + 0.5)], hits
+                place = [float(column + 0.5), float(row + 0.5)]
+                first = self.at(*place)
+                if first and first[0][0] == name:
+                    yield place, self.around(*place)
                     break
 
     def seen_at(self, copies: list[int], rng: np.random.Generator) -> Iterator[tuple[float, float]]:

@@ -38,7 +38,7 @@ from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.follow import CHECKED_FRAMES, Follower, described
 from visionsim.simulation.worker.instances import Instances
 from visionsim.simulation.worker.neighbours import Neighbours
-from visionsim.simulation.worker.timeline import Timeline, why_built_anew
+from visionsim.simulation.worker.timeline import Timeline, particles, why_built_anew, why_no_neighbours
 
 REQUESTS = ("about", "open", "perform", "ping", "render", "cast")
 
@@ -194,6 +194,10 @@ class Service:
             *audit.notices(current, self.contained, engine=self.engine, stretch=stretch),
         ]
         self.truths = truths
+        drifting = why_no_neighbours(current) if "occlusions" in truths else []
+        if drifting:
+            text = f"{drifting[0]}, and would go on otherwise in frames with occlusions; bake it"
+            raise WorkerFault("scene", f"{text}, or leave out --render-config.occlusions")
         self.neighbours.forget()
         motion.show_in_viewport(current)
         found = Instances(current, scene.main_layer(current), self.numbers)
@@ -222,8 +226,7 @@ class Service:
             passes = passes - {"use_pass_vector"} | needed
         if self.follower is not None:
             passes.add("use_pass_object_index")  # Flow needs to know what Blender lost track of.
-        moving = why_built_anew(current)
-        anew = [*moving, *change.unseen_changes(current)]
+        anew = [*why_built_anew(current), *change.unseen_changes(current)]
         if "use_pass_vector" in passes and compat.vector_pass_may_crash():
             anew.append("this Blender may crash if only some renders of persistent data have the vector pass")
         current.render.use_persistent_data = not anew
@@ -244,7 +247,9 @@ class Service:
                     for curve in compat.curves_and_drivers(obj):
                         if curve.data_path == "pass_index":
                             curve.mute = True
-        self.wanted = truth.Wanted(passes, numbers, light_tree=not unlit.only_lamps(), vectors_apart=bool(moving))
+        self.wanted = truth.Wanted(
+            passes, numbers, light_tree=not unlit.only_lamps(), vectors_apart=bool(particles(current))
+        )
         bpy.context.view_layer.update()  # Drivers say whether they run when they have been asked for a value.
         missing = audit.missing(current, self.contained, autoexec=self.settings["autoexec"])
         if copies is None:  # A worker that opens the scene later has nothing to tell.

@@ -1,12 +1,12 @@
 """Takes the scene from frame to frame such that no frame depends on which others were rendered before it.
 
-Measured with 3.4.1, 4.2.23, 4.5.15, 5.0.1 and 5.2.3: with persistent data, particles keep what an earlier frame, motion
-blur or the vector pass left in them, baked or not; without, each render starts from Blender's own state. That state
-is the same for all simulations whose frames are in memory, except for particles that are not baked: once something was
-rendered, Blender forgets what comes after the frame and simulates it again from wherever it is. Baked in memory,
-particles are the same in every picture without motion blur. Blurred ones that turn or steer are others, so that they
-stay as they are for the picture, are taken to it frame by frame, as in playback, and count as baked for ground truth
-only.
+Measured with 3.4.1, 4.2.23, 4.5.15, 5.0.1 and 5.2.3: with persistent data, particles and dynamic paint keep what an
+earlier frame, motion blur or the vector pass left in them, baked or not; without, each render starts from Blender's own
+state. What is not baked is in memory, but Blender may forget what comes after the frame that was rendered, and simulate
+it again from wherever it is: so the way ahead goes frame by frame, as in playback.
+
+Particles forget most. Baked in memory, they are the same in every picture without motion blur. Blurred ones that turn
+or steer are others, so that they stay as they are for the picture, and count as baked for ground truth only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,22 @@ def particles(scene: Any) -> list[animation.Simulation]:
 
 def why_built_anew(scene: Any) -> list[str]:
     """Why persistent data would let a frame depend on those rendered before it; empty if they do not."""
-    return [f"{simulation.name!r} has particles" for simulation in particles(scene)]
+    return [
+        f"{simulation.name!r} has {simulation.kind}s"
+        if simulation.kind == "particle"
+        else f"{simulation.name!r} is painted"
+        for simulation in animation.simulations(scene)
+        if simulation.kind in ("particle", "dynamic paint")
+    ]
+
+
+def why_no_neighbours(scene: Any) -> list[str]:
+    """Simulations that go on otherwise once a neighbouring frame was rendered; empty if none does."""
+    return [
+        f"the {simulation.kind} of {simulation.name!r} is not baked"
+        for simulation in animation.simulations(scene)
+        if simulation.kind == "dynamic paint" and not simulation.baked
+    ]
 
 
 class Timeline:
@@ -36,7 +51,7 @@ class Timeline:
 
     def __init__(self, scene: Any, stretch: Fraction) -> None:
         self.scene, self.stretch = scene, stretch
-        self._simulated = False
+        self._simulated = self._in_steps = False
         self._baked: list[Any] = []
         """Point caches that are baked because of us."""
         self._running: list[Any] = []
@@ -57,12 +72,13 @@ class Timeline:
             again = blurred and self.stretch == 1 and physics != "FLUID"
             (self._running if again else self._baked).append(simulation.cache)
         bake(self._baked)
+        self._in_steps = any(not simulation.baked for simulation in animation.simulations(self.scene))
         self._simulated = True
 
     def go_to(self, frame: int) -> None:
         """Set the scene to a frame."""
         self.simulate()
-        if self._running:
+        if self._in_steps:
             for between in range(self.scene.frame_current + 1, frame):
                 self.scene.frame_set(between)
         self.scene.frame_set(frame)

@@ -43,7 +43,14 @@ PASSES_READ = {"Depth", "Normal", "Vector", "Object Index", "IndexOB", "Position
 would be two, and which of them is read differs from run to run."""
 
 
-OVERRIDDEN = ("cycles.", "dof.use_dof", "pass_index", "render.use_motion_blur", "view_layers[")
+OVERRIDDEN = (
+    "cycles.",
+    "dof.use_dof",
+    "pass_index",
+    "render.motion_blur_shutter",
+    "render.use_motion_blur",
+    "view_layers[",
+)
 """Beginnings of data paths whose animation would undo the settings of the ground-truth render."""
 
 
@@ -191,6 +198,10 @@ def truth_settings(scene: Any, wanted: Wanted) -> Iterator[None]:
     for name in ("use_motion_blur", "use_compositing", "use_freestyle"):
         put(scene.render, name, False)
     put(scene.camera.data.dof, "use_dof", False)
+    if "use_pass_vector" in wanted.passes:
+        # Without motion blur nothing depends on the shutter, but it has Cycles look at the camera again: at one that
+        # stands still it would not, and take its motion to be that of the picture's render, which has none.
+        put(scene.render, "motion_blur_shutter", scene.render.motion_blur_shutter + 1.0)
     main = main_layer(scene)
     for layer in scene.view_layers:
         put(layer, "use", layer == main)
