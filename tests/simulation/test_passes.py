@@ -232,7 +232,10 @@ def test_flow_of_unknown_motion_is_zero_in_its_direction():
     passes = {"Depth": np.full((*ids.shape[:2], 1), HIT, np.float32), "IndexOB": ids}
     vectors = np.ones((*ids.shape[:2], 4), np.float32)
     unknown = {"forward": [2, 70000], "backward": [3, 70000]}
-    for reply in ({"camera": cameras[1]}, {"camera": cameras[1], "motion": {"cameras": cameras, "objects": {}}}):
+    for reply in (
+        {"camera": cameras[1]},
+        {"camera": cameras[1], "motion": {"cameras": cameras, "objects": Movers.of({}).pack()}},
+    ):
         known = PASSES["flows"].convert({**passes, "Vector": vectors}, View.from_reply(reply))
         channels = PASSES["flows"].convert(
             {**passes, "Vector": vectors}, View.from_reply({**reply, "unknown": unknown})
@@ -470,3 +473,12 @@ def test_normals_rotated_have_no_negative_zero():
 def test_ids_that_do_not_fit_are_refused(value):
     with pytest.raises(DataError):
         convert("segmentations", IndexOB=image(1, value))
+
+
+def test_vectors_of_another_render_count_for_the_same_surface_but_for_rounding():
+    depth = np.float32(HIT)
+    passes = {"Depth": image(depth, depth, MISS)}
+    others = {"Depth": image(depth * np.float32(1 + 1e-6), 2 * depth, MISS), "Vector": image(*[(1, 2, 3, 4)] * 3)}
+    vector = module.with_vectors(passes, others)["Vector"]
+    assert vector[0, 0].tolist() == [1, 2, 3, 4] and np.isnan(vector[0, 1]).all()
+    assert vector[0, 2].tolist() == [1, 2, 3, 4]  # The background, whose vectors are overwritten.
