@@ -89,7 +89,7 @@ def values_of(camera: CameraModel) -> dict[str, Any]:
     return {"camera_model": camera.model, **camera.fields()}
 
 
-def write_trajectory(path: Trajectory, file: Path) -> None:
+def write_trajectory(path: Trajectory, file: Path | str) -> None:
     """Write a trajectory as JSON, one line for each pose, whole or not at all.
 
     Raises:
@@ -100,7 +100,7 @@ def write_trajectory(path: Trajectory, file: Path) -> None:
     frames = document.pop("frames")
     head = json.dumps(document, indent=1, ensure_ascii=False)[:-2]
     body = ",\n  ".join(json.dumps(frame, ensure_ascii=False) for frame in frames)
-    with whole_file(file) as partial:
+    with whole_file(Path(file)) as partial:
         partial.write_text(f'{head},\n "frames": [\n  {body}\n ]\n}}\n', encoding="utf-8")
 
 
