@@ -28,6 +28,7 @@ COMMANDS = ("create-datasets", "render-animation")
         *("export", "export coco", "export colmap", "export hdf5", "export mesh", "export nerfstudio", "export ngp"),
         *("export points", "export tum", "export webdataset"),
         *("preview-datasets", "purge-corrupted", "show", "status", "verify"),
+        *("trajectory", "trajectory convert", "trajectory info", "trajectory resample", "trajectory smooth"),
     ],
 )
 def test_help_reads_as_reviewed(

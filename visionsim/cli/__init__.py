@@ -13,7 +13,7 @@ from functools import cache
 
 import typer
 
-from visionsim.cli import dataset, export
+from visionsim.cli import dataset, export, trajectory
 from visionsim.cli._command import add_command, add_group, add_render_command, new_app
 from visionsim.cli._errors import report_error
 from visionsim.cli._options import Session
@@ -42,6 +42,11 @@ add_command(datasets, dataset.info)
 add_command(datasets, dataset.convert)
 add_command(datasets, dataset.merge)
 add_command(datasets, dataset.split)
+trajectories = add_group(app, "trajectory", "Look at camera paths, and make others of them.")
+add_command(trajectories, trajectory.info)
+add_command(trajectories, trajectory.resample)
+add_command(trajectories, trajectory.smooth)
+add_command(trajectories, trajectory.convert)
 exports = add_group(app, "export", "Write datasets in the formats of others.")
 add_command(exports, export.nerfstudio)
 add_command(exports, export.ngp)
