@@ -121,7 +121,7 @@ def check_camera(scene: Any, frames: Iterable[int] = ()) -> None:
     if obj is None:
         raise WorkerFault("scene", "the scene has no active camera; set one in Blender (Scene properties > Camera)")
     if obj.type != "CAMERA":
-        raise WorkerFault("scene", f"the active camera {obj.name!r} is a {obj.type.lower()}; make a camera active")
+        raise WorkerFault("scene", f"the active camera {obj.name!r} is of type {obj.type}; make a camera active")
     try:
         camera_from_blender(camera.describe(scene, obj))
     except SceneError as exc:

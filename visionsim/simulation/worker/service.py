@@ -190,8 +190,9 @@ class Service:
     def _survey(self, truths: list[str], copies: dict[str, list[Any]] | None) -> dict[str, Any]:
         """Set up passes and ids for what the scene holds now; see `open`."""
         current, stretch = bpy.context.scene, self.settings["keyframe_multiplier"]
-        scene.check_camera(current)
-        planning = copies is None  # Where the scene is opened again, all has been told.
+        planning = copies is None  # Where the scene is opened again, it was checked and all has been told.
+        first, last = current.frame_start * time_stretch(stretch), current.frame_end * time_stretch(stretch)
+        scene.check_camera(current, (math.ceil(first), math.floor(last)) if planning else ())
         warnings = [
             *self.replaced,
             *(
@@ -209,9 +210,6 @@ class Service:
         motion.show_in_viewport(current)
         found = Instances(current, scene.main_layer(current), self.numbers)
         found.find(copies, stretch)
-        if copies is None:  # Where the scene is opened again, it was checked.
-            first, last = current.frame_start * time_stretch(stretch), current.frame_end * time_stretch(stretch)
-            scene.check_camera(current, (math.ceil(first), math.floor(last)))
         if found.too_many and "segmentations" in truths:
             warnings.append(
                 f"{found.too_many} copies are too many for ids of their own: they have that of their source"
