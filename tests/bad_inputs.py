@@ -281,7 +281,9 @@ SCENES = {
         "the scene has no active camera; set one in Blender (Scene properties > Camera)",
         1,
     ),
-    "lamp": Row("The active camera is a lamp", CREATE, "the active camera 'Lamp' is of type LIGHT; make a camera active", 1),
+    "lamp": Row(
+        "The active camera is a lamp", CREATE, "the active camera 'Lamp' is of type LIGHT; make a camera active", 1
+    ),
     "ball": Row(
         "A camera of a type that no model describes",
         CREATE,

@@ -173,7 +173,8 @@ def test_without_skips_a_damaged_kind_gets_no_video(copied) -> None:
     assert failed.failed == dict.fromkeys(["depths", "grid"], "frame 6 cannot be read") | {
         "flows": "frame 9 cannot be read"
     }
-    assert sorted(path.stem for path in folder_of(copied).glob("*.mp4")) == ["frames", "normals", "segmentations"]
+    shown = sorted(path.stem for path in folder_of(copied).glob("*.mp4"))
+    assert shown == ["frames", "normals", "occlusions", "segmentations"]
     assert not fine.failed and not list(copied.rglob(".*partial*"))
     assert "no video of depths: frame 6 cannot be read" in report.sequences[0].failures
 
