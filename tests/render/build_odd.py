@@ -225,8 +225,8 @@ def view_layers_two(scene):
 
 
 @odd
-def one_frame_at_a_negative_time(scene):
-    scene.frame_start = scene.frame_end = -7
+def frames_before_zero(scene):
+    scene.frame_start, scene.frame_end = -8, -5
 
 
 @odd

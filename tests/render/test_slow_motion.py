@@ -240,13 +240,19 @@ def test_rendered_truth_is_the_original_at_its_time(build, evaluate, tmp_path, c
         assert np.abs(truth["forward"][hit]).max() > 0.3 / multiplier
 
 
-def test_simulation_does_not_depend_on_the_frames_before(build, tmp_path, config) -> None:
-    blend = build("cloth", "rigid_body", "particles", "soft_body", "dynamic_paint")
-    config = dataclasses.replace(config, width=64, height=48, max_samples=1)
+@pytest.mark.parametrize(
+    ("names", "occlusions"),
+    # Dynamic paint refuses occlusions, and particles that are born need them.
+    [(("cloth", "rigid_body", "particles", "soft_body"), True), (("dynamic_paint",), False)],
+    ids=["with particles", "dynamic paint"],
+)
+def test_simulation_does_not_depend_on_the_frames_before(names, occlusions, build, tmp_path, config) -> None:
+    blend = build(*names)
+    config = dataclasses.replace(config, width=64, height=48, max_samples=1, occlusions=occlusions)
     for root, first in (("whole", 9), ("end", 12)):
         request = AnimationRequest(blend, tmp_path / root, first, 13)
         assert run(request, config, observe=lambda event: None).exit_code == 0
     for frame in (12, 13):
-        for kind in ("frame", "depth", "normal", "segmentation", "flow"):
-            name = f"{kind}s/{kind}_{frame:06d}.{'png' if kind == 'frame' else 'exr'}"
+        for kind in ("frame", "depth", "normal", "segmentation", "flow", *(("occlusion",) if occlusions else ())):
+            name = f"{kind}s/{kind}_{frame:06d}.{'png' if kind in ('frame', 'occlusion') else 'exr'}"
             assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "end" / name).read_bytes(), name

@@ -87,10 +87,10 @@ def verify_deep(
             while groups and talk.alive:
                 settings, group = groups.pop(0)
                 try:
-                    info = talk.ask("open", open_arguments(blends[settings["scene_sha256"]], settings))
+                    talk.ask("open", open_arguments(blends[settings["scene_sha256"]], settings))
                     for row, transforms in group:
                         if BENT in row.found.skipped.get("normals", {}):  # This names the map, if one is missing.
-                            row.found.notes += [f"deep: {sentence}" for sentence in info["missing"]]
+                            row.found.notes += [f"deep: {sentence}" for sentence in talk.ask("missing", {})["missing"]]
                         assert talk.hello is not None  # It has answered.
                         here, there = talk.hello.blender, settings["blender"]
                         if here != there:

@@ -62,7 +62,8 @@ class Instances:
         """Path -> id; empty if there are no copies, or too many."""
         self.too_many = 0
         """How many copies there are, if that is more than ids are given to."""
-        self.vary = has_handlers() or any(may_vary(obj) for obj in objects_of(scene))
+        objects = objects_of(scene)
+        self.vary = any(map(may_vary, objects)) or (has_handlers() and any(map(makes_copies, objects)))
         """Whether copies may come and go."""
         self.by_index: list[str] = []
         """Names of objects whose copies move, and are known by their index only."""

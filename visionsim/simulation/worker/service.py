@@ -40,7 +40,7 @@ from visionsim.simulation.worker.instances import Instances
 from visionsim.simulation.worker.neighbours import Neighbours
 from visionsim.simulation.worker.timeline import Timeline, particles, why_built_anew, why_no_neighbours
 
-REQUESTS = ("about", "open", "perform", "ping", "render", "cast")
+REQUESTS = ("about", "open", "perform", "ping", "render", "cast", "missing")
 
 
 class Service:
@@ -256,7 +256,6 @@ class Service:
             passes, numbers, light_tree=not unlit.only_lamps(), vectors_apart=bool(particles(current))
         )
         bpy.context.view_layer.update()  # Drivers say whether they run when they have been asked for a value.
-        missing = audit.missing(current, self.contained, autoexec=self.settings["autoexec"]) if planning else []
         return {
             "blender": compat.version_text(),
             "digest": self.digest,
@@ -268,7 +267,7 @@ class Service:
             "objects": scene.object_table(self.numbers),
             "copies": found.table,
             "flow": flow,
-            "missing": missing,
+            **(self.missing() if planning else {"missing": []}),
             "still": planning and dependencies.nothing_moves(current),
             "warnings": warnings,
         }
@@ -299,8 +298,9 @@ class Service:
         """Raise WorkerFault if flow has no way of saying that the motion of a surface is not known."""
         assert self.follower is not None
         lost = self.follower.why_never()
-        simulated = any(not simulation.baked for simulation in animation.simulations(current))
-        if not lost and look and not simulated:  # Simulations may only be evaluated in the order they are rendered.
+        # Simulations and scripts may only see the frames in the order in which they are rendered.
+        in_order = change.has_handlers() or any(not simulation.baked for simulation in animation.simulations(current))
+        if not lost and look and not in_order:
             stretch = time_stretch(self.settings["keyframe_multiplier"])
             last = min(current.frame_end, current.frame_start + CHECKED_FRAMES)
             times = [float(frame * stretch) for frame in range(current.frame_start, last + 1)]
@@ -356,6 +356,10 @@ class Service:
         assert self.timeline is not None
         self.timeline.simulate()
         return raycast.cast(bpy.context.scene, frame, pixels, probes)
+
+    def missing(self) -> dict[str, Any]:
+        """List what the open scene lacks, one sentence each (`missing`)."""
+        return {"missing": audit.missing(bpy.context.scene, self.contained, autoexec=self.settings["autoexec"])}
 
     def _render_picture(self, current: Any, name: str) -> str:
         picture = str(self.scratch / f"{name}.picture")
