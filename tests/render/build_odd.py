@@ -225,8 +225,8 @@ def view_layers_two(scene):
 
 
 @odd
-def frames_before_zero(scene):
-    scene.frame_start, scene.frame_end = -8, -5
+def frames_from_zero(scene):
+    scene.frame_start, scene.frame_end = 0, 3
 
 
 @odd

@@ -23,6 +23,7 @@ REFUSED = {
     "camera_mirrored": "mirrored",
     "camera_missing": "no active camera",
     "camera_sheared": "sheared",
+    "dynamic_paint": "bake it, or leave out --render-config.occlusions",
     "file_cut_off": "cut off",
     "file_empty": "it is empty",
     "file_of_text": "no .blend file",
@@ -30,6 +31,9 @@ REFUSED = {
     "view_layers_off": "every view layer is switched off",
 }
 """File -> what the message says of it. All others are rendered."""
+
+BY_CHANCE = {"dependency_cycle"}
+"""Blender evaluates a circle in any order: what a frame shows may be refused or not."""
 
 NUM_FRAMES = 2
 
@@ -63,12 +67,12 @@ def test_each_failure_is_of_its_own_scene(dataset) -> None:
     failed: dict[str, set[str]] = {}
     for failure in report["failures"]:
         failed.setdefault(failure["scene"], set()).add(failure["message"])
-    assert failed.keys() == REFUSED.keys()
-    for scene, messages in failed.items():
-        assert len(messages) == 1 and re.search(REFUSED[scene], *messages), messages
+    assert failed.keys() - BY_CHANCE == REFUSED.keys()
+    for scene in REFUSED:
+        assert len(failed[scene]) == 1 and re.search(REFUSED[scene], *failed[scene]), failed[scene]
     built = {path.stem for path in (folder / "scenes").glob("*.blend") if path.is_file()}
     complete = {path.parts[-3] for path in folder.glob("data/renders/*/*/transforms.json")}
-    assert len(built) >= 60 and complete == built - REFUSED.keys()
+    assert len(built) >= 60 and complete - BY_CHANCE == built - REFUSED.keys() - BY_CHANCE
 
 
 def test_the_referee_finds_nothing_wrong(dataset) -> None:
@@ -81,11 +85,11 @@ def test_the_referee_finds_nothing_wrong(dataset) -> None:
         for sequence in found["sequences"]
         for problem in sequence["problems"]
     ]
-    assert [problem for problem in problems if problem[0] not in REFUSED] == []
+    assert [problem for problem in problems if problem[0] not in BY_CHANCE] == []
 
 
 def test_all_that_is_complete_is_exported(dataset) -> None:
     folder, report = dataset
     done = visionsim("export", "webdataset", folder / "data", folder / "export")
     complete = [sequence for sequence in report["sequences"] if not sequence["failed"]]
-    assert done["frames"] == sum(sequence["total"] for sequence in complete) >= 2 * 50
+    assert done["frames"] == sum(sequence["total"] for sequence in complete) >= NUM_FRAMES * 45

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from visionsim.cameras import Orthographic
 from visionsim.verify.frames import FrameData
 from visionsim.verify.geometry import (
     ENOUGH,
@@ -185,6 +186,13 @@ def pair_normals(a: FrameData, b: FrameData, seen: Seen, found: Found) -> list[M
         return []
     landing = pick(landing, fits)
     here = turn(a.camera.c2w[:3, :3], a.normals[:, landing.rows, landing.columns])
+    # Normals face the viewer: of a surface that the cameras see from different sides, they are opposite.
+    local = turn(b.camera.c2w[:3, :3].T, here)
+    away = (local * seen.points[:, landing.rows, landing.columns]).sum(axis=0)
+    faces = local[2] > 0 if isinstance(seen.model, Orthographic) else away < 0
+    if faces.sum() < ENOUGH:
+        return []
+    landing, here = pick(landing, faces), here[:, faces]
     there = turn(b.camera.c2w[:3, :3], bilinear(b.normals, landing.x, landing.y))
     error = np.abs(here - there).max(axis=0)
     found.count("normals")

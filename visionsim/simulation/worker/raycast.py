@@ -107,6 +107,8 @@ class Surfaces:
                 continue
             name = obj.original.name_full
             doubt = why_doubtful(instance, owner, layer, scene) or (doubts.get(owner.name_full) if copied else None)
+            if np.linalg.det(np.array(instance.matrix_world, float)[:3, :3]) == 0.0:
+                doubt = doubt or "an object scaled to nothing"
             key = obj.data.as_pointer() if obj.type == "MESH" else (obj.original.as_pointer(), obj.type)
             if key not in known:
                 known[key] = Shape.of(obj)
@@ -210,12 +212,15 @@ def cast(scene: Any, frame: int, pixels: Sequence[Sequence[float]], probes: int 
         if depsgraph.view_layer.name == name:
             result.update(cast_into(depsgraph, pixels, probes))
 
-    render, compositing = engine.render, scene.render.use_compositing
-    engine.render, scene.render.use_compositing = instead, False
+    render, settings = engine.render, scene.render
+    # Neither finds a picture to work on; Freestyle would crash Blender (5.2.3).
+    saved = settings.use_compositing, settings.use_freestyle
+    engine.render, settings.use_compositing, settings.use_freestyle = instead, False, False
     try:
         bpy.ops.render.render()
     finally:
-        engine.render, scene.render.use_compositing = render, compositing
+        engine.render = render
+        settings.use_compositing, settings.use_freestyle = saved
     if not result:
         raise WorkerFault("frame", "Blender did not begin to render, so no rays could be cast")
     return result
