@@ -85,11 +85,22 @@ class Hook:
         engine.render = self._hooked
 
     def _hooked(self, engine: Any, depsgraph: Any) -> None:
+        """Look at what is rendered, and render it.
+
+        Blender only prints what is raised here, and 3.4.1 crashes on a render without a result: it is kept for `check`.
+        """
+        ours = depsgraph.scene == self.scene and depsgraph.view_layer.name == main_layer(self.scene).name
         try:
-            self._render_and_look(engine, depsgraph)
+            if ours:
+                self._look(engine, depsgraph)
         except Exception as exc:
-            self._failure = exc  # Blender only prints it.
-            raise
+            self._failure = exc
+        self._render(engine, depsgraph)
+        if ours and self.reading and self._failure is None:
+            try:
+                self._read(engine.get_result(), depsgraph.view_layer.name)
+            except Exception as exc:
+                self._failure = exc
 
     def check(self) -> None:
         """Raise what went wrong inside the render, if anything did."""
@@ -97,24 +108,19 @@ class Hook:
         if failure is not None:
             raise failure
 
-    def _render_and_look(self, engine: Any, depsgraph: Any) -> None:
-        wanted = main_layer(self.scene).name if depsgraph.scene == self.scene else None
-        if depsgraph.view_layer.name != wanted:
-            self._render(engine, depsgraph)
-            return
+    def _look(self, engine: Any, depsgraph: Any) -> None:
+        """Remember what is asked for, before the render: after it Blender frees what was evaluated."""
         self.camera = camera.describe(depsgraph.scene_eval, depsgraph.scene_eval.camera)
         self.matrices = self.motion.matrices(depsgraph) if self.motion is not None else None
         if self.instances is not None:
             self.copies = self.instances.listed(depsgraph)
         if self.follower is not None:
-            # Before the render: after it Blender frees what was evaluated, unless data are persistent.
             self.lost = self.follower.around(engine, depsgraph)
-        self._render(engine, depsgraph)
-        if not self.reading:
-            return
-        result = engine.get_result()
+
+    def _read(self, result: Any, layer_name: str) -> None:
+        """Copy the passes of a layer."""
         for layer in result.layers:
-            if layer.name != wanted:
+            if layer.name != layer_name:
                 continue
             for item in layer.passes:
                 if item.name == "Combined":
