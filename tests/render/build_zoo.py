@@ -1,7 +1,7 @@
 """Make a zoo, one of each kind in a cell of its own: run by a Blender, `build_zoo.py KIND SCENE.blend`.
 
 KIND is `things`, with objects of all types, modifiers, simulations, materials and ways of instancing, or `particles`,
-which are born, turn, steer and die, or `blurred`, the same with motion blur,
+which are born, turn, steer and die, or `blurred`, the same with motion blur and without fluid, or `flowing`, with both,
 or `painted`, with dynamic paint.
 What a Blender does not have yet is left out here.
 """
@@ -264,7 +264,7 @@ def paint(zoo):
     canvas.modifiers["Paint"].canvas_settings.canvas_surfaces[0].surface_type = "WAVE"
 
 
-def emitters(zoo):
+def emitters(zoo, flowing):
     drops = bpy.data.collections.new("Drops")
     drops.objects.link(bpy.data.objects.new("Drop", box_mesh("Drop", 0.4)))
     ball = zoo.box("Ball", 0.4, (0, 50, 0))
@@ -284,7 +284,8 @@ def emitters(zoo):
     emitter("Turning", use_rotations=True, angular_velocity_mode="RAND", angular_velocity_factor=3, brownian_factor=5)
     emitter("Spinning", use_rotations=True, use_dynamic_rotation=True, angular_velocity_factor=9)
     emitter("Boids", physics_type="BOIDS", lifetime=50)
-    emitter("Fluid", physics_type="FLUID", lifetime=50)
+    if flowing:
+        emitter("Fluid", physics_type="FLUID", lifetime=50)
     emitter("Halo", render_type="HALO")
     emitter("Children", child_type="SIMPLE", rendered_child_count=2)
     emitter("Lasting", lifetime=100, frame_end=2)
@@ -299,8 +300,8 @@ def main():
     elif words[0] == "painted":
         paint(zoo)
     else:
-        emitters(zoo)
-        zoo.scene.render.use_motion_blur = words[0] == "blurred"
+        emitters(zoo, flowing=words[0] != "blurred")  # Those are refused.
+        zoo.scene.render.use_motion_blur = words[0] != "particles"
     zoo.finish(words[1])
 
 

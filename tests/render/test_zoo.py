@@ -43,3 +43,12 @@ def test_ground_truth_changes_no_picture_and_jobs_change_no_byte(tmp_path, confi
         different[frame] = int((ours != plain).any(axis=-1).sum())
     assert not any(different.values()), f"pixels that are not plain Blender's, by frame: {different}"
     assert_same_data(tmp_path / "1", tmp_path / "3")
+
+
+def test_blurred_fluid_particles_that_are_not_baked_are_refused_by_name(tmp_path, config, scripts) -> None:
+    blend = tmp_path / "flowing.blend"
+    scripts.run(HERE / "build_zoo.py", "flowing", blend)
+    report = run(AnimationRequest(blend, tmp_path / "out"), config, observe=lambda event: None)
+    (failure,) = report.failures
+    assert "the fluid particles of 'Fluid' are not baked" in failure.message and "bake them" in failure.message
+    assert not (tmp_path / "out" / "frames").exists()

@@ -38,7 +38,13 @@ from visionsim.simulation.worker.fault import WorkerFault
 from visionsim.simulation.worker.follow import CHECKED_FRAMES, Follower, described
 from visionsim.simulation.worker.instances import Instances
 from visionsim.simulation.worker.neighbours import Neighbours
-from visionsim.simulation.worker.timeline import Timeline, particles, why_built_anew, why_no_neighbours
+from visionsim.simulation.worker.timeline import (
+    Timeline,
+    particles,
+    why_built_anew,
+    why_no_neighbours,
+    why_not_as_played,
+)
 
 REQUESTS = ("about", "open", "perform", "ping", "render", "cast", "missing")
 
@@ -202,6 +208,10 @@ class Service:
             ),
         ]
         self.truths = truths
+        unlike = why_not_as_played(current)
+        if unlike:
+            text = f"{unlike[0]}: their picture would not be what Blender plays; bake them"
+            raise WorkerFault("scene", f"{text}, or use --render-config.no-use-motion-blur")
         drifting = why_no_neighbours(current) if "occlusions" in truths else []
         if drifting:
             text = f"{drifting[0]}, and would go on otherwise in frames with occlusions; bake it"
