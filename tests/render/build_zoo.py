@@ -132,7 +132,7 @@ def object_types(zoo):
     fog = zoo.box("Fog")
     fog.data.materials.clear()
     fog.data.materials.append(material("Fog", "ShaderNodeVolumePrincipled", "Volume"))
-    pencils = getattr(bpy.data, "grease_pencils_v3", None) or bpy.data.grease_pencils
+    pencils = bpy.data.grease_pencils_v3 if hasattr(bpy.data, "grease_pencils_v3") else bpy.data.grease_pencils
     zoo.link("Strokes", pencils.new("Strokes"))
     nothing = zoo.box("Nothing")
     nothing.data.materials.clear()
