@@ -108,7 +108,7 @@ class Service:
         """Open a .blend and set it up; returns what a plan needs to know of it (`plan.SceneInfo`).
 
         With `expected`, refuse a file that is not the one with that SHA-256. `copies` is the table of copies
-        that an earlier opening returned; None to look for them.
+        that an earlier opening returned; None to look for them, as where that returned None: there are too many.
         """
         self._load(blend, settings, expected)
         return self._survey(truths, copies)
@@ -266,7 +266,7 @@ class Service:
             "camera": current.camera.name,
             "device": self.device,
             "objects": scene.object_table(self.numbers),
-            "copies": found.table,
+            "copies": None if found.too_many else found.table,  # None: each opening has to find out again.
             "flow": flow,
             "missing": missing,
             "still": planning and dependencies.nothing_moves(current),
@@ -354,8 +354,8 @@ class Service:
     def cast(self, frame: int, pixels: list[list[float]], probes: int) -> dict[str, Any]:
         """Cast rays through pixel positions of a frame; see `raycast.cast`."""
         assert self.timeline is not None
-        self.timeline.simulate()
-        return raycast.cast(bpy.context.scene, frame, pixels, probes)
+        self.timeline.go_to(frame)
+        return raycast.cast(bpy.context.scene, pixels, probes)
 
     def _render_picture(self, current: Any, name: str) -> str:
         picture = str(self.scratch / f"{name}.picture")
