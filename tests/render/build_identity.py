@@ -136,7 +136,7 @@ KINDS = (
     *("undefined", "emits_nothing", "emits", "emits_texture", "color", "mixes_nothing", "half_a_mix", "empty_group"),
     *("group", "displaced", "fog", "muted_fog", "no_slot", "empty_slot", "own_slot", "two_slots"),
 )
-"""Of `materials`, from left to right and from the top row of pairs to the bottom."""
+"""Names of the materials that `materials` makes, from left to right, from the top row of pairs to the bottom."""
 
 
 def materials():

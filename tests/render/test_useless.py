@@ -52,7 +52,7 @@ def test_useless_output_is_announced(scripts, tmp_path, blender_knows) -> None:
 
 
 def test_nothing_moves_is_never_said_of_what_moves(scripts, tmp_path) -> None:
-    """Of each way to tell the time, one."""
+    """One scene for each way in which something can depend on time."""
     scripts.run(HERE / "build_box.py", tmp_path / "box.blend")
     with BlenderClient.spawn(executable=EXECUTABLE) as client:
         client.cycles_settings(use_denoising=False)

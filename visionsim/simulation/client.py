@@ -192,7 +192,7 @@ class RunClient:
             self.frame_done(self.sequences[task.sequence], task.frame, result)
         elif self.planning:
             objects = result.pop("objects")
-            labels = label_table(objects, result["copies"], self.asked.labels)
+            labels = label_table(objects, result["copies"] or {}, self.asked.labels)
             findings = {kind: tuple(result[kind]) for kind in ("missing", "warnings")}
             self.infos[task.scene] = SceneInfo(**{**result, "labels": labels, **findings})
             self.scene_opened(task.scene)

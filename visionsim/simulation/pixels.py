@@ -118,7 +118,7 @@ def pixel_size(x: int, y: int, depth: float, model: CameraModel) -> float:
 
 
 Hit = Sequence[Any]
-"""Of `worker.raycast.cast`: name, depth, cosine, largest coordinate."""
+"""A surface that `worker.raycast.cast` found: name, depth, cosine, largest coordinate."""
 
 
 def compare(

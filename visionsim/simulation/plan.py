@@ -65,8 +65,9 @@ class SceneInfo:
     """What Cycles will render on, such as `cpu`."""
     labels: dict[str, dict[str, Any]]
     """Object id (as text) -> name, path, class, motion; copies included."""
-    copies: dict[str, Any] = field(default_factory=dict)
-    """Path of each copy -> what the worker knows of it (`worker.instances`), for workers that open the scene later."""
+    copies: dict[str, Any] | None = field(default_factory=dict)
+    """Path of each copy -> what the worker knows of it (`worker.instances`), for workers that open the scene later.
+    None if there are too many, which each of them has to find out again."""
     flow: str = ""
     """Where flow comes from and why, in words; empty if none is wanted."""
     missing: tuple[str, ...] = ()

@@ -66,7 +66,7 @@ class Conversation:
     """Why we ended it, in words, if we did."""
     ready: bool = False
     leaving: threading.Thread | None = None
-    """Who waits for its end, if we asked for it."""
+    """The thread that waits for its end, if we asked for it."""
     cpu: float | None = None
     """Processor seconds that it had used when it was last seen to use some."""
     stirred: float = 0.0

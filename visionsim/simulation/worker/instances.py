@@ -82,7 +82,7 @@ class Instances:
             multiplier: of the keyframes. Copies that come and go are looked for in every authored frame, in those
                 between that are rendered, and in the neighbours of the first and the last.
         """
-        self.table = table or self._look(multiplier)
+        self.table = self._look(multiplier) if table is None else table
         self.ids = {path: row[0] for path, row in self.table.items()}
 
     def _look(self, multiplier: float) -> dict[str, list[Any]]:

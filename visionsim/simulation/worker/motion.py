@@ -166,12 +166,14 @@ def cuts(scene: Any) -> bool:
 def cut_beside(scene: Any, frame: int) -> list[str]:
     """Directions (`forward`, `backward`) in which another camera renders the next frame.
 
-    The vector pass keeps this frame's camera. Leaves the scene at `frame`.
+    The vector pass keeps this frame's camera. Leaves the scene at `frame`; skips no frame on the way, so that
+    simulations that are not baked stay what they were.
     """
     cameras = {}
-    for way, offset in (("backward", -1), ("forward", 1), ("", 0)):
+    for way, offset in (("backward", -1), ("", 0), ("forward", 1)):
         scene.frame_set(frame + offset)
         cameras[way] = scene.camera
+    scene.frame_set(frame)
     return [way for way, seen_by in cameras.items() if seen_by != cameras[""]]
 
 
@@ -247,10 +249,11 @@ class RigidMotion:
     def check(self, frame: int, rendered_camera: dict[str, Any], rendered: tuple[np.ndarray, np.ndarray]) -> None:
         """Raise WorkerFault unless the render saw the camera and the matrices that flow is made from."""
         described, keys, matrices = self._known[frame]
-        if np.array_equal(keys, rendered[0]):
-            wrong = np.flatnonzero(np.any(matrices != rendered[1], axis=(1, 2)))
-        else:
-            wrong = np.flatnonzero(~np.isin(rendered[0], keys))
+        known = np.isin(rendered[0], keys)
+        differs = ~known
+        # Both are in the same order.
+        differs[known] = np.any(matrices[np.isin(keys, rendered[0])] != rendered[1][known], axis=(1, 2))
+        wrong = np.flatnonzero(differs)
         objects = [*self.movers.values(), *(obj for obj, _ in self._carriers)]
         names = [
             objects[index].name if index < len(objects) else f"a copy (id {rendered[0][index]})"

@@ -91,7 +91,7 @@ class Surfaces:
 
     @classmethod
     def of(cls, depsgraph: Any, doubts: dict[str, str]) -> Surfaces:
-        """Of what a render is given; adds to `doubts` (name -> why) what depends on how an object is shown."""
+        """The surfaces that a render is given; adds to `doubts` (name -> why) what is shown otherwise than to rays."""
         names: list[str] = []
         shapes: list[Shape] = []
         matrices: list[Any] = []
@@ -187,12 +187,11 @@ def why_doubtful(instance: Any, owner: Any, layer: Any, scene: Any) -> str | Non
     return None
 
 
-def cast(scene: Any, frame: int, pixels: Sequence[Sequence[float]], probes: int = 0) -> dict[str, Any]:
-    """Cast rays through and around some pixel positions (x, y) at a frame.
+def cast(scene: Any, pixels: Sequence[Sequence[float]], probes: int = 0) -> dict[str, Any]:
+    """Cast rays through and around some pixel positions (x, y) at the current frame.
 
     Args:
         scene: the open one.
-        frame: its number.
         pixels: the positions.
         probes: find, of at most so many objects, a pixel in which each is seen.
     Returns:
@@ -204,13 +203,17 @@ def cast(scene: Any, frame: int, pixels: Sequence[Sequence[float]], probes: int 
     """
     import cycles.engine as engine
 
-    scene.frame_set(frame)
     result: dict[str, Any] = {}
+    failures: list[Exception] = []
     name = main_layer(scene).name
 
     def instead(this_engine: Any, depsgraph: Any) -> None:
-        if depsgraph.view_layer.name == name:
+        if depsgraph.view_layer.name != name:
+            return
+        try:
             result.update(cast_into(depsgraph, pixels, probes))
+        except Exception as exc:
+            failures.append(exc)  # Blender would only print it.
 
     render, settings = engine.render, scene.render
     # Neither finds a picture to work on; Freestyle would crash Blender (5.2.3).
@@ -221,6 +224,8 @@ def cast(scene: Any, frame: int, pixels: Sequence[Sequence[float]], probes: int 
     finally:
         engine.render = render
         settings.use_compositing, settings.use_freestyle = saved
+    if failures:
+        raise failures[0]
     if not result:
         raise WorkerFault("frame", "Blender did not begin to render, so no rays could be cast")
     return result

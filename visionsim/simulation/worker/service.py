@@ -114,7 +114,7 @@ class Service:
         """Open a .blend and set it up; returns what a plan needs to know of it (`plan.SceneInfo`).
 
         With `expected`, refuse a file that is not the one with that SHA-256. `copies` is the table of copies
-        that an earlier opening returned; None to look for them.
+        that an earlier opening returned; None to look for them, as where that returned None: there are too many.
         """
         self._load(blend, settings, expected)
         return self._survey(truths, copies)
@@ -275,7 +275,7 @@ class Service:
             "camera": current.camera.name,
             "device": self.device,
             "objects": scene.object_table(self.numbers),
-            "copies": found.table,
+            "copies": None if found.too_many else found.table,  # None: each opening has to find out again.
             "flow": flow,
             **(self.missing() if planning else {"missing": []}),
             "still": planning and dependencies.nothing_moves(current),
@@ -364,8 +364,8 @@ class Service:
     def cast(self, frame: int, pixels: list[list[float]], probes: int) -> dict[str, Any]:
         """Cast rays through pixel positions of a frame; see `raycast.cast`."""
         assert self.timeline is not None
-        self.timeline.simulate()
-        return raycast.cast(bpy.context.scene, frame, pixels, probes)
+        self.timeline.go_to(frame)
+        return raycast.cast(bpy.context.scene, pixels, probes)
 
     def missing(self) -> dict[str, Any]:
         """List what the open scene lacks, one sentence each (`missing`)."""
