@@ -55,6 +55,7 @@ def test_items_are_what_samples_are(torch, adapter, root) -> None:
             "instance_ids": (sample.instance_ids, torch.int64),
             "forward_flow": (sample.forward_flow.transpose(2, 0, 1), torch.float32),
             "backward_flow": (sample.backward_flow.transpose(2, 0, 1), torch.float32),
+            "occlusions": (sample.occlusions, torch.uint8),
             "c2w": (sample.c2w.astype(np.float32), torch.float32),
             "K": (sample.K.astype(np.float32), torch.float32),
             "index": (sample.index, torch.int64),
